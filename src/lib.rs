@@ -1,1 +1,4 @@
-//! x
+//! boathook
+
+pub mod hook;
+pub mod lifecycle;

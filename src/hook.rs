@@ -1,0 +1,357 @@
+//! What the operator declared: which events a hook answers, and how.
+//!
+//! A [`Hook`] cannot hold a mistake: the configuration is checked where it is read. Whether a hook
+//! matches is a pure function of its [`Condition`] and the event; it has three values, because a
+//! container is not always known as a whole.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use globset::GlobMatcher;
+
+use crate::lifecycle::{Event, Exit, Facts, Point, PointSet, Reason};
+
+/// The name of a hook: what messages, logs and the journal call it.
+///
+/// One to 64 characters of `a-z A-Z 0-9 . _ -`, the first a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HookName(Arc<str>);
+
+impl HookName {
+    /// The longest name, in characters: it stands in every line that is shown.
+    pub const MAX_CHARS: usize = 64;
+
+    /// The name, if it keeps the rules.
+    pub fn parse(name: &str) -> Option<HookName> {
+        let ok = (1..=HookName::MAX_CHARS).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        ok.then(|| HookName(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HookName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The operator's answer to events.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// What it is called; no two hooks share a name.
+    pub name: HookName,
+    /// The points that it answers at; never empty.
+    pub at: PointSet,
+    /// Which of the events at those points it answers.
+    pub when: Condition,
+    /// What it does.
+    pub action: Action,
+    /// How long one attempt may take.
+    pub deadline: Deadline,
+    /// What a failure means.
+    pub on_failure: OnFailure,
+    /// How often it is tried again when it fails. `None`: only when it asks for it by exit status 75.
+    pub retry: Option<Retry>,
+    /// Whether it also answers for containers that hooks themselves made.
+    pub nested: bool,
+}
+
+/// What a hook does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Runs a program. Nothing of the container is ever put in its arguments.
+    Exec(Arc<Command>),
+    /// Says no, without a process. Only at gates.
+    Deny {
+        /// What the docker user reads.
+        message: String,
+    },
+}
+
+/// A program and its arguments, ready to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The absolute path of the program.
+    pub program: PathBuf,
+    /// `argv[0]` and on, as written.
+    pub argv: Vec<OsString>,
+    /// The directory it runs in: that of the configuration file.
+    pub working_dir: PathBuf,
+    /// Variables of the hook's own, added last.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// How long one attempt of a hook may take, and how it is ended when it takes longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// From spawn until the process group gets SIGTERM. Never zero.
+    pub limit: Duration,
+    /// From SIGTERM until SIGKILL. Zero kills at once.
+    pub grace: Duration,
+}
+
+impl Deadline {
+    /// What holds where nothing is written: `timeout: 30s`, `kill_after: 5s`.
+    pub const DEFAULT: Deadline = Deadline { limit: Duration::from_secs(30), grace: Duration::from_secs(5) };
+}
+
+/// What the failure of a hook means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The gate says no. The default at gates.
+    Deny,
+    /// It is recorded, and nothing else. The default elsewhere.
+    Ignore,
+    /// The container is stopped through the API.
+    Stop,
+}
+
+/// How often and how soon a failed hook is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// All attempts, the first included. At least 1.
+    pub max_attempts: u32,
+    /// Before the second attempt; doubles with each further one.
+    pub delay: Duration,
+    /// The longest pause.
+    pub max_delay: Duration,
+}
+
+impl Retry {
+    /// What an exit status of 75 gives a hook that has no `retry` of its own.
+    pub const ON_REQUEST: Retry =
+        Retry { max_attempts: 5, delay: Duration::from_secs(1), max_delay: Duration::from_secs(60) };
+
+    /// The pause after attempt number `attempt` (from 1), before jitter; `None` when it was the last.
+    pub fn pause_after(&self, attempt: u32) -> Option<Duration> {
+        if attempt >= self.max_attempts {
+            return None;
+        }
+        let doubled = 2_u32.checked_pow(attempt.saturating_sub(1)).and_then(|n| self.delay.checked_mul(n));
+        Some(doubled.unwrap_or(self.max_delay).min(self.max_delay))
+    }
+}
+
+/// Whether something holds, as far as it can be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// It holds.
+    Yes,
+    /// It does not hold.
+    No,
+    /// What it asks about is not known.
+    Unknown,
+}
+
+impl Match {
+    fn from_bool(holds: bool) -> Match {
+        if holds { Match::Yes } else { Match::No }
+    }
+
+    /// Both: one that does not hold settles it, whatever is unknown.
+    fn and(self, other: Match) -> Match {
+        match (self, other) {
+            (Match::No, _) | (_, Match::No) => Match::No,
+            (Match::Yes, Match::Yes) => Match::Yes,
+            _ => Match::Unknown,
+        }
+    }
+}
+
+/// The `when` of a hook: tests that must all hold. Without a test it always holds.
+#[derive(Clone, Debug, Default)]
+pub struct Condition {
+    /// Each must hold.
+    pub tests: Vec<Test>,
+}
+
+/// One key of a `when`. A list of patterns holds if one of them does.
+#[derive(Clone, Debug)]
+pub enum Test {
+    /// The container's name.
+    Name(Vec<Pattern>),
+    /// The image as given at create.
+    Image(Vec<Pattern>),
+    /// A label.
+    Label(Vec<LabelPattern>),
+    /// The name of a network that the container is attached to, or asks to be.
+    Network(Vec<Pattern>),
+    /// Whether the container is privileged.
+    Privileged(bool),
+    /// The exit status.
+    ExitCode(Vec<ExitTest>),
+    /// Why it ended.
+    Reason(Vec<Reason>),
+}
+
+/// A glob over a whole value; `*` also matches `/`, as images have slashes.
+#[derive(Clone, Debug)]
+pub struct Pattern(GlobMatcher);
+
+impl Pattern {
+    /// The pattern.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a glob: an open bracket or brace.
+    pub fn parse(glob: &str) -> Result<Pattern, globset::Error> {
+        Ok(Pattern(globset::Glob::new(glob)?.compile_matcher()))
+    }
+
+    /// Whether the whole of `value` matches.
+    pub fn matches(&self, value: &str) -> bool {
+        self.0.is_match(value)
+    }
+}
+
+/// A label that must be there, and perhaps a value that it must have.
+#[derive(Clone, Debug)]
+pub struct LabelPattern {
+    /// The key, to the letter.
+    pub key: String,
+    /// What the value must match; `None`: any value will do.
+    pub value: Option<Pattern>,
+}
+
+/// A comparison with an exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitTest {
+    /// `3`
+    Is(i64),
+    /// `"!=0"`
+    IsNot(i64),
+}
+
+impl Condition {
+    /// Whether a hook with this condition answers `event`.
+    pub fn matches(&self, event: &Event) -> Match {
+        self.holds_for(&event.facts, event.exit, event.reason)
+    }
+
+    /// Whether the condition holds for a container known by `facts`, which has ended with `exit`
+    /// for `reason` if it has ended.
+    pub fn holds_for(&self, facts: &Facts, exit: Option<Exit>, reason: Option<Reason>) -> Match {
+        self.tests.iter().map(|test| test.holds(facts, exit, reason)).fold(Match::Yes, Match::and)
+    }
+
+    /// Whether the condition asks only about what is known of every event, so that it needs no
+    /// knowledge of the container: it has no tests.
+    pub fn is_always(&self) -> bool {
+        self.tests.is_empty()
+    }
+}
+
+impl Test {
+    fn holds(&self, facts: &Facts, exit: Option<Exit>, reason: Option<Reason>) -> Match {
+        match self {
+            Test::Name(patterns) => any_of(patterns, facts.name.as_deref()),
+            Test::Image(patterns) => any_of(patterns, facts.image.as_deref()),
+            Test::Label(patterns) => known(facts.labels.as_ref(), |labels| {
+                patterns.iter().any(|it| {
+                    labels
+                        .get(&it.key)
+                        .is_some_and(|value| it.value.as_ref().is_none_or(|pattern| pattern.matches(value)))
+                })
+            }),
+            Test::Network(patterns) => known(facts.networks.as_ref(), |networks| {
+                networks.iter().any(|network| patterns.iter().any(|it| it.matches(&network.name)))
+            }),
+            Test::Privileged(wanted) => known(facts.privileged.as_ref(), |it| it == wanted),
+            Test::ExitCode(tests) => known(exit.and_then(|it| it.code).as_ref(), |code| {
+                tests.iter().any(|test| match test {
+                    ExitTest::Is(wanted) => code == wanted,
+                    ExitTest::IsNot(unwanted) => code != unwanted,
+                })
+            }),
+            Test::Reason(wanted) => match reason {
+                None | Some(Reason::Unknown) if !wanted.contains(&Reason::Unknown) => Match::Unknown,
+                reason => Match::from_bool(reason.is_some_and(|it| wanted.contains(&it))),
+            },
+        }
+    }
+
+    /// The key in the configuration.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Test::Name(_) => "name",
+            Test::Image(_) => "image",
+            Test::Label(_) => "label",
+            Test::Network(_) => "network",
+            Test::Privileged(_) => "privileged",
+            Test::ExitCode(_) => "exit_code",
+            Test::Reason(_) => "reason",
+        }
+    }
+
+    /// Whether the value can ever be known at `point`. `exit_code` and `reason` are known only
+    /// from the first end on.
+    pub const fn can_be_known_at(&self, point: Point) -> bool {
+        match self {
+            Test::ExitCode(_) | Test::Reason(_) => matches!(point, Point::PostStop | Point::PostRemove),
+            _ => true,
+        }
+    }
+}
+
+fn known<T>(value: Option<&T>, holds: impl FnOnce(&T) -> bool) -> Match {
+    value.map_or(Match::Unknown, |it| Match::from_bool(holds(it)))
+}
+
+fn any_of(patterns: &[Pattern], value: Option<&str>) -> Match {
+    value.map_or(Match::Unknown, |it| Match::from_bool(patterns.iter().any(|pattern| pattern.matches(it))))
+}
+
+/// A gate's answer when boathook itself cannot decide: the journal cannot be written, the subject
+/// cannot be found out, something panicked. A hook that fails has `on_failure` for that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outage {
+    /// The call may go on.
+    #[default]
+    Open,
+    /// The call is refused.
+    Closed,
+}
+
+/// All hooks, arranged so that asking "who answers here" costs nothing.
+#[derive(Clone, Debug, Default)]
+pub struct HookSet {
+    at: [Vec<Arc<Hook>>; Point::ALL.len()],
+    points: PointSet,
+}
+
+impl HookSet {
+    /// The hooks in the order of the file. At gates those that deny without a process come first:
+    /// they cost nothing, and may make running a program needless.
+    pub fn new(hooks: &[Arc<Hook>]) -> HookSet {
+        let mut set = HookSet::default();
+        for point in Point::ALL {
+            let mut here: Vec<_> = hooks.iter().filter(|it| it.at.contains(point)).cloned().collect();
+            here.sort_by_key(|it| !matches!(it.action, Action::Deny { .. }));
+            if !here.is_empty() {
+                set.points.insert(point);
+            }
+            set.at[point as usize] = here;
+        }
+        set
+    }
+
+    /// The hooks that listen at `point`, in the order in which they run.
+    pub fn at(&self, point: Point) -> &[Arc<Hook>] {
+        &self.at[point as usize]
+    }
+
+    /// The points at which any hook listens.
+    pub fn points(&self) -> PointSet {
+        self.points
+    }
+}

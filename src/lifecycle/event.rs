@@ -1,0 +1,166 @@
+//! What signals mean, what a gate is asked, and what it answers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Facts, Point, Subject};
+
+/// One subject has reached one point.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The point that was reached.
+    pub point: Point,
+    /// What reached it.
+    pub subject: Subject,
+    /// The stretch of the subject's life from start to end that the event belongs to, counted
+    /// from 1; 0 before the first start.
+    pub passage: u32,
+    /// When it was reached, by the engine's clock where the engine told it.
+    pub at: Timestamp,
+    /// Who brought it about.
+    pub cause: Cause,
+    /// Why the container ended; only where one has.
+    pub reason: Option<Reason>,
+    /// How the container ended; only where one has.
+    pub exit: Option<Exit>,
+    /// The container as last known.
+    pub facts: Arc<Facts>,
+    /// The API call that a gate is about.
+    pub request: Option<Arc<Request>>,
+    /// The subject was made by a call that a hook made itself. Only hooks that ask for it see it.
+    pub nested: bool,
+}
+
+/// Who brought an event about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A call of the Engine API.
+    Api,
+    /// The engine itself, as its event stream tells: the container's own end, a restart policy, a
+    /// call that authorization did not see.
+    Engine,
+}
+
+impl Cause {
+    /// The name in environment and document.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cause::Api => "api",
+            Cause::Engine => "engine",
+        }
+    }
+}
+
+/// Why a container ended, as far as it is known when the end is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The process ended by itself.
+    Exit,
+    /// The kernel killed it for want of memory.
+    Oom,
+    /// `docker stop` or `docker restart`.
+    Stop,
+    /// `docker kill`, `docker rm -f`, or a signal that the engine sent for another reason.
+    Kill,
+    /// The end itself was not seen.
+    Unknown,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Reason; 5] = [Reason::Exit, Reason::Oom, Reason::Stop, Reason::Kill, Reason::Unknown];
+
+    /// The name in configuration, environment and document.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Exit => "exit",
+            Reason::Oom => "oom",
+            Reason::Stop => "stop",
+            Reason::Kill => "kill",
+            Reason::Unknown => "unknown",
+        }
+    }
+}
+
+/// How a container's process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit status as Docker reports it: 0 to 255, 128 + n for signal n. `None` when it could
+    /// not be learned from a source that a label cannot overwrite.
+    pub code: Option<i64>,
+    /// When it ended, by the engine's clock.
+    pub at: Option<Timestamp>,
+}
+
+/// The API call that a gate is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// `POST`, `DELETE`, …
+    pub method: String,
+    /// The request target as the client sent it: version prefix, query and encoding included.
+    pub uri: String,
+    /// The common name of the client certificate; absent on Unix sockets.
+    pub user: Option<String>,
+    /// The JSON body, if there was one and the engine showed it.
+    pub body: Option<serde_json::Value>,
+}
+
+/// Why the body of a call could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// The engine did not show a body: too large, not `application/json`, or really empty.
+    Absent,
+    /// The body is not JSON, or not of the shape that the call takes.
+    Unreadable,
+    /// The parameters may be in a form body, which the engine obeys and does not show.
+    FormBody,
+}
+
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Withheld::Absent => {
+                "docker did not show its body (1 MiB or more, not `application/json`, or empty)"
+            }
+            Withheld::Unreadable => "its body cannot be read as JSON of the kind the call takes",
+            Withheld::FormBody => {
+                "it has a form body, whose parameters docker obeys but does not show: send them in the query"
+            }
+        })
+    }
+}
+
+/// What a gate is asked: may `subject` go past `point`?
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The gate; [`Point::is_gate`] holds.
+    pub point: Point,
+    /// What wants to pass.
+    pub subject: Subject,
+    /// What is known of it.
+    pub facts: Arc<Facts>,
+    /// The call that asks.
+    pub request: Arc<Request>,
+    /// Why the call could not be read as a whole, if it could not.
+    pub withheld: Option<Withheld>,
+    /// When it was asked.
+    pub at: Timestamp,
+}
+
+/// The answer of a gate, the only thing that travels back to Docker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The call may go on.
+    Allow,
+    /// The call is refused.
+    Deny {
+        /// What the docker user reads: printable, bounded, never with the environment in it.
+        message: String,
+    },
+}
