@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Facts, Point, Subject};
+use super::{Facts, Observation, Point, Subject};
 
 /// One subject has reached one point.
 #[derive(Clone, Debug)]
@@ -143,8 +143,10 @@ pub struct Question {
     pub point: Point,
     /// What wants to pass.
     pub subject: Subject,
-    /// What is known of it.
+    /// What the call tells of it; what is known of it already is not repeated.
     pub facts: Arc<Facts>,
+    /// The container as it was looked up for this call, if it exists.
+    pub observation: Option<Box<Observation>>,
     /// The call that asks.
     pub request: Arc<Request>,
     /// Why the call could not be read as a whole, if it could not.

@@ -7,14 +7,17 @@
 //!
 //! Everything here is pure: no socket, no file, no clock. Instants come in with the signals.
 
+mod calls;
 mod event;
 mod facts;
 mod point;
 mod signal;
 mod subject;
+mod tracker;
 
 pub use event::{Cause, Event, Exit, Question, Reason, Request, Verdict, Withheld};
 pub use facts::{Addresses, Facts, Mount, NetworkAttachment};
 pub use point::{Point, PointSet};
-pub use signal::{Observation, Process, Saw, Signal, Source, StopKind};
+pub use signal::{Call, CallKind, Observation, Process, Saw, Signal, Source, Turn};
 pub use subject::{EngineId, Subject, SubjectKind};
+pub use tracker::Tracker;

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{Facts, Subject};
+use super::{EngineId, Facts, Subject};
 
 /// What one source saw of one subject.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Signal {
     /// What it was seen of.
     pub subject: Subject,
@@ -22,36 +22,20 @@ pub struct Signal {
 /// Where a signal comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A call of the Engine API that passed authorization.
+    /// A call of the Engine API that passed authorization. What it observes may be ahead of the
+    /// event stream.
     Authorization,
-    /// The engine's event stream.
+    /// The engine's event stream, which tells every change, each at its turn.
     Events,
 }
 
 /// What was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saw {
     /// It was created.
     Created,
-    /// A hook's own call asks for a container to be created; which one is told by the answer.
-    NestedCreateOpened {
-        /// The secret of the run that makes the call.
-        secret: String,
-    },
-    /// The answer to a hook's own call to create a container. The subject is the new container.
-    NestedCreated {
-        /// The secret of the run that made the call.
-        secret: String,
-    },
-    /// A hook's own call to create a container ended without one.
-    NestedCreateFailed {
-        /// The secret of the run that made the call.
-        secret: String,
-    },
     /// Its process started.
     Started,
-    /// An API client asked for a running container to end.
-    StopAsked(StopKind),
     /// The engine sent it a signal that ends processes.
     Killed,
     /// The kernel's memory limit hit one of its processes.
@@ -63,21 +47,9 @@ pub enum Saw {
     },
     /// It is gone.
     Removed,
-    /// Its name is another one now.
-    Renamed,
-    /// Something about it changed: its networks, its limits. The observation tells.
+    /// Something about it may have changed: its name, its networks, its limits, its state. The
+    /// observation tells.
     Changed,
-}
-
-/// How an API client asked for an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopKind {
-    /// `POST /containers/{n}/stop`.
-    Stop,
-    /// `POST /containers/{n}/restart`.
-    Restart,
-    /// `POST /containers/{n}/kill` with a signal that ends processes, or a forced removal.
-    Kill,
 }
 
 /// A container as `GET /containers/{id}/json` told it at one moment.
@@ -109,5 +81,58 @@ pub enum Process {
         code: i64,
         /// `State.OOMKilled`.
         out_of_memory: bool,
+    },
+}
+
+impl Process {
+    /// Whether it runs, or is paused.
+    pub const fn is_running(&self) -> bool {
+        matches!(self, Process::Running { .. })
+    }
+}
+
+/// An API call that was let through, as far as it explains what the container does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The engine that was called.
+    pub engine: EngineId,
+    /// What was asked for.
+    pub kind: CallKind,
+    /// The container as the caller named it: name, id or prefix of the id. Empty for a creation.
+    pub target: String,
+    /// Whether it was let through just now, or has been answered.
+    pub turn: Turn,
+    /// The secret of the run that made the call, if a hook made it.
+    pub nested: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What an API call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    /// `POST /containers/create`.
+    Create,
+    /// `POST /containers/{n}/start`.
+    Start,
+    /// `POST /containers/{n}/stop`.
+    Stop,
+    /// `POST /containers/{n}/restart`.
+    Restart,
+    /// `POST /containers/{n}/kill`.
+    Kill,
+    /// `DELETE /containers/{n}`.
+    Remove,
+}
+
+/// The two moments of an API call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It was let through.
+    Opened,
+    /// It has been answered.
+    Closed {
+        /// The id in the answer to a creation.
+        created: Option<String>,
     },
 }
