@@ -1,4 +1,9 @@
 //! boathook
 
+pub mod docker;
+pub mod engine;
 pub mod hook;
+pub mod journal;
 pub mod lifecycle;
+pub mod run;
+pub mod runner;

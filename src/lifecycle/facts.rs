@@ -115,7 +115,7 @@ impl Facts {
         self.labels.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// The addresses of the first network, in the engine's order, that has any.
+    /// The addresses of the first network, by name, that has any.
     pub fn addresses(&self) -> Addresses<'_> {
         let networks = self.networks.as_deref().unwrap_or_default();
         let first = networks.iter().find(|it| it.ip.is_some() || it.ip6.is_some());

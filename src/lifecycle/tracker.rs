@@ -138,6 +138,19 @@ impl Tracker {
         (before, asked)
     }
 
+    /// Whether what `event` told of is over, so that trying again makes no sense: the passage for
+    /// a start, the container for a creation. Ends and removals stay what they are.
+    pub fn is_over(&self, event: &Event) -> bool {
+        let life = self.lives.get(&event.subject);
+        match event.point {
+            Point::PostCreate => life.is_none(),
+            Point::PostStart => {
+                life.is_none_or(|it| it.stage != Stage::Running || it.passage != event.passage)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether [`Tracker::tick`] has something to do before long.
     pub fn wants_tick(&self) -> bool {
         !self.parked.is_empty()

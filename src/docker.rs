@@ -1,0 +1,376 @@
+//! The few calls of the Docker Engine API that are made, over bollard.
+//!
+//! Connecting is lazy: dockerd may come up after us, and may be waiting for us. Every call has a
+//! limit, because an engine that initialises accepts connections and answers none, and because an
+//! inspect inside a driver call waits for a lock that the driver call holds.
+//!
+//! No API version is put in the path: each engine then speaks its newest, and only parts that all
+//! of 20.10 to 29 have are read. (bollard drops the version from the path, whatever it is set to.)
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bollard::errors::Error as BollardError;
+use bollard::models::{ContainerInspectResponse, EndpointSettings, EventMessage, MountPoint};
+use bollard::query_parameters::{EventsOptions, InspectContainerOptions, StopContainerOptions};
+use bollard::{API_DEFAULT_VERSION, Docker as Client};
+use futures_util::Stream;
+use hyper::header::{HeaderName, HeaderValue, USER_AGENT};
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use crate::lifecycle::{EngineId, Facts, Mount, NetworkAttachment, Observation, Process};
+use crate::run::NESTED_HEADER;
+
+/// The most that a look at a container may take. Docker's own command answers in milliseconds.
+pub const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
+/// The most that a question about the engine itself may take.
+const ENGINE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The most that stopping a container may take: the container's own stop timeout, which defaults
+/// to 10 s, and then the kill.
+const STOP_LIMIT: Duration = Duration::from_secs(120);
+
+/// Why a call of the Docker API gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerError {
+    /// The address is none that can be connected to.
+    #[error("docker address `{address}`")]
+    Address {
+        /// As configured.
+        address: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<BollardError>,
+    },
+    /// The engine cannot be reached, or answered with an error.
+    #[error("call docker")]
+    Call(#[source] Box<BollardError>),
+    /// The engine did not answer in time.
+    #[error("docker did not answer within {:?}", .limit)]
+    Slow {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// The answer lacks what every engine tells.
+    #[error("docker's answer has no `{field}`")]
+    Incomplete {
+        /// What is missing.
+        field: &'static str,
+    },
+}
+
+impl From<BollardError> for DockerError {
+    fn from(error: BollardError) -> DockerError {
+        DockerError::Call(Box::new(error))
+    }
+}
+
+/// One Docker Engine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    client: Client,
+    identity: Arc<ArcSwapOption<EngineId>>,
+    secret: Arc<str>,
+}
+
+/// What an engine says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its id.
+    pub id: EngineId,
+    /// What its clock shows.
+    pub now: Timestamp,
+}
+
+impl Docker {
+    /// The engine at `address`, `unix:///path`. Nothing is connected yet.
+    ///
+    /// `secret` marks our own calls, which come back to us through authorization.
+    ///
+    /// # Errors
+    ///
+    /// When the address is of no known form.
+    pub fn at(address: &str, secret: &str) -> Result<Docker, DockerError> {
+        let mark = HeaderValue::from_str(secret).expect("a secret is printable");
+        let name = HeaderName::from_bytes(NESTED_HEADER.as_bytes()).expect("a header's name");
+        let client = Client::connect_with_unix(address, STOP_LIMIT.as_secs(), API_DEFAULT_VERSION)
+            .map_err(|source| DockerError::Address { address: address.into(), source: Box::new(source) })?
+            .with_request_modifier(move |mut request| {
+                request.headers_mut().insert(name.clone(), mark.clone());
+                request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("boathook"));
+                request
+            });
+        Ok(Docker { client, identity: Arc::default(), secret: secret.into() })
+    }
+
+    /// Whether a call that shows `secret` is one of ours.
+    pub fn is_ours(&self, secret: &str) -> bool {
+        *self.secret == *secret
+    }
+
+    /// The id of the engine, as it was when it last answered; asks it if it never has.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub async fn engine_id(&self) -> Result<EngineId, DockerError> {
+        match self.known_engine_id() {
+            Some(id) => Ok(id),
+            None => Ok(self.identify().await?.id),
+        }
+    }
+
+    /// The id of the engine if it has ever answered.
+    pub fn known_engine_id(&self) -> Option<EngineId> {
+        self.identity.load().as_deref().cloned()
+    }
+
+    /// Asks the engine who it is: `GET /info`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub async fn identify(&self) -> Result<Identity, DockerError> {
+        let info = within(ENGINE_LIMIT, self.client.info()).await?;
+        let id = info.id.filter(|it| !it.is_empty()).ok_or(DockerError::Incomplete { field: "ID" })?;
+        let id = EngineId::new(&id);
+        self.identity.store(Some(Arc::new(id.clone())));
+        let now = info.system_time.as_deref().and_then(instant);
+        Ok(Identity { id, now: now.ok_or(DockerError::Incomplete { field: "SystemTime" })? })
+    }
+
+    /// Looks a container up by id, name or prefix of the id. `None`: there is none.
+    ///
+    /// Not inside a driver call for the same container: the engine holds its lock then.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer within [`LOOK_LIMIT`].
+    pub async fn inspect(&self, target: &str) -> Result<Option<Observation>, DockerError> {
+        let Some(target) = encode(target) else { return Ok(None) };
+        match within(LOOK_LIMIT, self.client.inspect_container(&target, None::<InspectContainerOptions>))
+            .await
+        {
+            Ok(container) => observation(container).map(Some),
+            Err(DockerError::Call(error)) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stops a container as `docker stop` does.
+    ///
+    /// # Errors
+    ///
+    /// When the engine cannot, or does not answer.
+    pub async fn stop(&self, id: &str) -> Result<(), DockerError> {
+        within(STOP_LIMIT, self.client.stop_container(id, None::<StopContainerOptions>)).await
+    }
+
+    /// The events of containers, and of their networks, from `since` on. The past is what the
+    /// engine's ring still holds; the stream has no end of its own.
+    ///
+    /// Exec and health events are not asked for: a health check alone would flood the ring of 256.
+    pub fn events(
+        &self,
+        since: Timestamp,
+    ) -> impl Stream<Item = Result<EventMessage, DockerError>> + Send + use<> {
+        use futures_util::StreamExt as _;
+        let list = |values: &[&str]| values.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
+        let filters = HashMap::from([
+            ("type".to_owned(), list(&["container", "network"])),
+            (
+                "event".to_owned(),
+                list(&[
+                    "create",
+                    "start",
+                    "die",
+                    "destroy",
+                    "kill",
+                    "oom",
+                    "rename",
+                    "update",
+                    "connect",
+                    "disconnect",
+                ]),
+            ),
+        ]);
+        let nanos = since.as_nanosecond();
+        let since = format!("{}.{:09}", nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
+        let options = EventsOptions { since: Some(since), until: None, filters: Some(filters) };
+        self.client.events(Some(options)).map(|it| it.map_err(DockerError::from))
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, BollardError>>,
+) -> Result<T, DockerError> {
+    match timeout(limit, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(DockerError::Slow { limit }),
+    }
+}
+
+fn is_not_found(error: &BollardError) -> bool {
+    matches!(error, BollardError::DockerResponseServerError { status_code: 404, .. })
+}
+
+/// `target` for a path. `None` if no container can be called that: the engine cleans such paths
+/// up and redirects them, or answers 404.
+fn encode(target: &str) -> Option<String> {
+    let clean = !target.is_empty() && target.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    clean.then(|| {
+        target.bytes().fold(String::with_capacity(target.len()), |mut path, byte| {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
+                    path.push(byte as char)
+                }
+                other => path.push_str(&format!("%{other:02X}")),
+            }
+            path
+        })
+    })
+}
+
+/// What an inspect tells, in our words.
+fn observation(container: ContainerInspectResponse) -> Result<Observation, DockerError> {
+    let id = container.id.ok_or(DockerError::Incomplete { field: "Id" })?;
+    let state = container.state.ok_or(DockerError::Incomplete { field: "State" })?;
+    let config = container.config.unwrap_or_default();
+    let host_config = container.host_config.unwrap_or_default();
+    let networks = container.network_settings.unwrap_or_default();
+    let running = state.running == Some(true);
+    let started_at = state.started_at.as_deref().and_then(instant);
+    let process = match started_at {
+        None => Process::NeverStarted,
+        Some(started_at) if running => Process::Running { started_at },
+        Some(started_at) => Process::Ended {
+            started_at,
+            finished_at: state.finished_at.as_deref().and_then(instant).unwrap_or(started_at),
+            code: state.exit_code.unwrap_or_default(),
+            out_of_memory: state.oom_killed == Some(true),
+        },
+    };
+    let facts = Facts {
+        id: Some(id),
+        name: container.name.map(|it| it.trim_start_matches('/').to_owned()),
+        image: config.image,
+        image_id: container.image,
+        labels: Some(config.labels.unwrap_or_default().into_iter().collect()),
+        networks: Some(attachments(networks.networks.unwrap_or_default())),
+        mounts: Some(container.mounts.unwrap_or_default().into_iter().map(mount).collect()),
+        privileged: host_config.privileged,
+        user: config.user,
+        hostname: config.hostname,
+        auto_remove: host_config.auto_remove,
+        stop_signal: filled(config.stop_signal),
+        pid: state.pid.and_then(|it| u32::try_from(it).ok()).filter(|it| *it != 0),
+        netns: filled(networks.sandbox_key),
+        created_at: container.created.map(|it| it.to_string()),
+    };
+    Ok(Observation { facts, process })
+}
+
+/// In the order of their names: the engine's answer has none.
+fn attachments(networks: HashMap<String, EndpointSettings>) -> Vec<NetworkAttachment> {
+    let mut attachments: Vec<_> = networks
+        .into_iter()
+        .map(|(name, endpoint)| NetworkAttachment {
+            name,
+            network_id: filled(endpoint.network_id),
+            endpoint_id: filled(endpoint.endpoint_id),
+            ip: filled(endpoint.ip_address),
+            ip6: filled(endpoint.global_ipv6_address),
+            mac: filled(endpoint.mac_address),
+            gateway: filled(endpoint.gateway),
+        })
+        .collect();
+    attachments.sort_by(|a, b| a.name.cmp(&b.name));
+    attachments
+}
+
+fn mount(mount: MountPoint) -> Mount {
+    Mount {
+        kind: mount.typ.unwrap_or_default(),
+        name: filled(mount.name),
+        source: filled(mount.source),
+        destination: mount.destination.unwrap_or_default(),
+        driver: filled(mount.driver),
+        writable: mount.rw.unwrap_or(true),
+    }
+}
+
+/// The engine writes "not there" as an empty text.
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|it| !it.is_empty())
+}
+
+/// An instant of the engine; its zero, in the year 1, means "never".
+fn instant(text: &str) -> Option<Timestamp> {
+    text.parse::<Timestamp>().ok().filter(|it| *it > Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::ContainerInspectResponse;
+    use serde_json::json;
+
+    use super::{encode, instant, observation};
+    use crate::lifecycle::Process;
+
+    #[test]
+    fn only_what_can_be_a_containers_name_gets_into_a_path() {
+        assert_eq!(encode("web-1").as_deref(), Some("web-1"));
+        assert_eq!(encode("web/db").as_deref(), Some("web/db"));
+        assert_eq!(encode("a?b#c d%").as_deref(), Some("a%3Fb%23c%20d%25"));
+        for bad in ["", ".", "..", "a/../b", "/a", "a/"] {
+            assert_eq!(encode(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_year_one_is_never() {
+        assert_eq!(instant("0001-01-01T00:00:00Z"), None);
+        assert!(instant("2026-11-22T13:20:29.869574695Z").is_some());
+    }
+
+    fn inspected(state: serde_json::Value) -> ContainerInspectResponse {
+        serde_json::from_value(json!({
+            "Id": "e391", "Name": "/web", "Image": "sha256:1", "State": state,
+            "Config": {"Image": "busybox:test", "Labels": null},
+            "HostConfig": {"Privileged": true},
+            "NetworkSettings": {"SandboxKey": "", "Networks": {
+                "b": {"IPAddress": "", "MacAddress": ""},
+                "a": {"IPAddress": "10.0.0.2", "GlobalIPv6Address": "fd00::2"}}}
+        }))
+        .expect("an inspect")
+    }
+
+    #[test]
+    fn an_inspect_is_read_in_our_words() {
+        let state = json!({"Running": true, "Pid": 7, "StartedAt": "2026-11-22T13:20:29Z"});
+
+        let seen = observation(inspected(state)).expect("complete");
+
+        assert!(matches!(seen.process, Process::Running { .. }));
+        assert_eq!(seen.facts.name.as_deref(), Some("web"));
+        assert_eq!(seen.facts.addresses().ip, Some("10.0.0.2"));
+        assert_eq!(seen.facts.addresses().ip6, Some("fd00::2"));
+        assert_eq!((seen.facts.pid, seen.facts.netns), (Some(7), None));
+        assert_eq!(seen.facts.labels.map(|it| it.len()), Some(0));
+    }
+
+    #[test]
+    fn a_container_that_never_ran_has_not_ended() {
+        let state = json!({"Running": false, "Pid": 0, "StartedAt": "0001-01-01T00:00:00Z",
+            "FinishedAt": "0001-01-01T00:00:00Z", "ExitCode": 0});
+
+        let seen = observation(inspected(state)).expect("complete");
+
+        assert_eq!((seen.process, seen.facts.pid), (Process::NeverStarted, None));
+    }
+}

@@ -1,0 +1,59 @@
+//! By what the API calls of a hook's own are recognised.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::run::{NESTED_HEADER, RunId};
+
+/// The secrets of the runs that live. Cheap to clone: all clones are the same set.
+///
+/// A call that shows such a secret comes from the run, or from somebody whom it told.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets {
+    alive: Arc<Mutex<HashMap<String, RunId>>>,
+}
+
+/// The secret of one attempt; it means nothing any more once this is dropped.
+#[derive(Debug)]
+pub(super) struct Secret {
+    text: String,
+    secrets: Secrets,
+}
+
+impl Secrets {
+    /// The run that `secret` belongs to, while it lives.
+    pub fn run_of(&self, secret: &str) -> Option<RunId> {
+        self.alive().get(secret).cloned()
+    }
+
+    /// A new secret for an attempt of `run`.
+    pub(super) fn admit(&self, run: &RunId) -> Secret {
+        let mut bytes = [0_u8; 32];
+        getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.alive().insert(text.clone(), run.clone());
+        Secret { text, secrets: self.clone() }
+    }
+
+    fn alive(&self) -> MutexGuard<'_, HashMap<String, RunId>> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Secret {
+    /// The value of the header.
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.secrets.alive().remove(&self.text);
+    }
+}
+
+/// The header as `Name: value`, for clients that take whole headers.
+pub(super) fn header_line(secret: &str) -> String {
+    format!("{NESTED_HEADER}: {secret}")
+}
