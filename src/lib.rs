@@ -7,3 +7,4 @@ pub mod journal;
 pub mod lifecycle;
 pub mod run;
 pub mod runner;
+pub mod source;

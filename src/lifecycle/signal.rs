@@ -15,6 +15,9 @@ pub struct Signal {
     pub at: Timestamp,
     /// What was seen.
     pub saw: Saw,
+    /// What the source itself tells of the container: less sure than any look, so only for want of
+    /// one.
+    pub told: Option<Box<Facts>>,
     /// The container as it was looked up right after, if it was.
     pub observation: Option<Box<Observation>>,
 }

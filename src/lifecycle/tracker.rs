@@ -118,6 +118,7 @@ impl Tracker {
                 source: Source::Authorization,
                 at: question.at,
                 saw: Saw::Changed,
+                told: None,
                 observation: Some(observation.clone()),
             }),
             None => Vec::new(),
@@ -173,11 +174,14 @@ impl Tracker {
     }
 
     fn apply(&mut self, signal: Signal) -> Vec<Event> {
-        let Signal { subject, source, at, saw, observation } = signal;
+        let Signal { subject, source, at, saw, told, observation } = signal;
         debug_assert_eq!(subject.kind, SubjectKind::Container, "only containers send signals");
         let life = self.lives.entry(subject.clone()).or_insert_with(Life::new);
         if let Some(observation) = &observation {
             life.learn(&observation.facts, observation.process.is_running());
+        }
+        if let Some(told) = told.filter(|_| life.facts.labels.is_none()) {
+            life.learn_for_want_of_better(*told);
         }
         let process = observation.map(|it| it.process);
         let mut reached = Reached { subject: &subject, calls: &mut self.calls, events: Vec::new() };
@@ -258,6 +262,11 @@ impl Life {
     fn learn(&mut self, newer: &Facts, running: bool) {
         let liveness = if running { Liveness::Running } else { Liveness::NotRunning };
         Arc::make_mut(&mut self.facts).learn(newer.clone(), liveness);
+    }
+
+    fn learn_for_want_of_better(&mut self, mut told: Facts) {
+        told.learn((*self.facts).clone(), Liveness::NotRunning);
+        self.facts = Arc::new(told);
     }
 
     fn created(&mut self, at: Timestamp, reached: &mut Reached<'_>) {
@@ -487,6 +496,7 @@ mod tests {
             source: Source::Events,
             at: ms(at),
             saw,
+            told: None,
             observation: None,
         }
     }

@@ -1,0 +1,369 @@
+//! Signals in order, each with what had to be looked up for it.
+//!
+//! A signal alone seldom says enough: addresses, labels and mounts come from an inspect, and they
+//! are gone once the container is. So a container is looked up the moment something is seen of it,
+//! not when a hook gets round to it. One container's signals stay in their order, whoever sends
+//! them; different containers are looked up side by side.
+
+use std::collections::{HashMap, VecDeque};
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use crate::docker::{Docker, DockerError, LOOK_LIMIT};
+use crate::engine::Engine;
+use crate::lifecycle::{Observation, Process, Saw, Signal, Source, Subject};
+
+/// How many signals may wait to be put in order. The reader of the event stream must never wait.
+const QUEUE_MAX: usize = 65_536;
+
+/// How many containers are looked up at once: enough to keep an engine busy, few enough to leave
+/// it some for its other clients.
+const LOOKS_MAX: usize = 16;
+
+/// A signal, and what has to be looked up before it is told.
+#[derive(Debug)]
+pub struct Notice {
+    /// The signal, without an observation.
+    pub signal: Signal,
+    /// What it needs.
+    pub wants: Wants,
+}
+
+/// What a signal needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing: it is told as it is.
+    Nothing,
+    /// The container as it is now.
+    Look,
+    /// The value that it claims comes from an attribute of the event, which a label of that name
+    /// would have overwritten. It is believed if the container has no such label.
+    Trust {
+        /// The name of the attribute.
+        attribute: &'static str,
+    },
+}
+
+/// The way into the looks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Looks {
+    inbox: mpsc::Sender<Message>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Notice(Notice),
+    /// Something may have happened to the container that a caller names so.
+    Suspect {
+        target: String,
+        at: Timestamp,
+    },
+    /// Tell when everything sent before about the subject has been told.
+    Settle(Subject, oneshot::Sender<()>),
+}
+
+/// The task behind [`Looks`].
+pub struct Watch {
+    inbox: mpsc::Receiver<Message>,
+    docker: Docker,
+    engine: Engine,
+    waiting: HashMap<Subject, VecDeque<Waiting>>,
+    /// Those of `waiting` that need a look when there is room for one.
+    stalled: VecDeque<Subject>,
+    /// Which attributes of a container's events are its own labels, once it has been looked up.
+    labels: HashMap<Subject, Overwritten>,
+    looking: FuturesUnordered<BoxFuture<'static, Looked>>,
+    ticket: u64,
+}
+
+/// Something that waits for its turn.
+#[derive(Debug)]
+struct Waiting {
+    what: What,
+    /// The look that is under way for it.
+    ticket: Option<u64>,
+}
+
+#[derive(Debug)]
+enum What {
+    Notice(Notice),
+    Settle(oneshot::Sender<()>),
+}
+
+struct Looked {
+    about: About,
+    found: Result<Option<Observation>, DockerError>,
+}
+
+enum About {
+    Subject { subject: Subject, ticket: u64 },
+    Suspect { at: Timestamp },
+}
+
+/// Labels that hide what an event says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Overwritten {
+    exit_code: bool,
+    signal: bool,
+}
+
+/// The queue is full: the task behind it does not keep up at all.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {QUEUE_MAX} signals wait to be taken in")]
+pub struct Overflow;
+
+impl Looks {
+    /// The looks, and the task that must be run for them.
+    pub fn new(docker: Docker, engine: Engine) -> (Looks, Watch) {
+        let (sender, inbox) = mpsc::channel(QUEUE_MAX);
+        let watch = Watch {
+            inbox,
+            docker,
+            engine,
+            waiting: HashMap::new(),
+            stalled: VecDeque::new(),
+            labels: HashMap::new(),
+            looking: FuturesUnordered::new(),
+            ticket: 0,
+        };
+        (Looks { inbox: sender }, watch)
+    }
+
+    /// Takes a signal in. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// When too many wait already; the signal is lost.
+    pub fn submit(&self, notice: Notice) -> Result<(), Overflow> {
+        self.inbox.try_send(Message::Notice(notice)).map_err(|_| Overflow)
+    }
+
+    /// Has the container looked up that a caller names `target`: a call that may have ended it has
+    /// just been answered. Never waits; what is lost here the event stream tells as well.
+    pub fn suspect(&self, target: &str, at: Timestamp) {
+        let _ = self.inbox.try_send(Message::Suspect { target: target.to_owned(), at });
+    }
+
+    /// Waits until all that has been sent about `subject` has been told, but not for long: one
+    /// look may take its limit, and so may the one that it waits for.
+    pub async fn settle(&self, subject: &Subject) {
+        let (told, settled) = oneshot::channel();
+        if self.inbox.try_send(Message::Settle(subject.clone(), told)).is_ok()
+            && timeout(LOOK_LIMIT, settled).await.is_err()
+        {
+            debug!(%subject, "went ahead of a look that takes long");
+        }
+    }
+
+    /// Waits until there is room again.
+    pub async fn room(&self) {
+        // An error means that the task has ended; then nobody needs room.
+        let _ = self.inbox.reserve_many(QUEUE_MAX / 2).await;
+    }
+}
+
+impl Watch {
+    /// Puts signals in order until all senders are gone and everything has been told.
+    pub async fn run(mut self) {
+        let mut open = true;
+        while open || !self.waiting.is_empty() || !self.looking.is_empty() {
+            tokio::select! {
+                message = self.inbox.recv(), if open => match message {
+                    Some(message) => self.take(message).await,
+                    None => open = false,
+                },
+                Some(looked) = self.looking.next(), if !self.looking.is_empty() => self.found(looked).await,
+                else => break,
+            }
+        }
+    }
+
+    async fn take(&mut self, message: Message) {
+        match message {
+            Message::Notice(notice) => {
+                let subject = notice.signal.subject.clone();
+                if self.waiting.contains_key(&subject) || must_look(&self.labels, &notice) {
+                    self.wait(subject, What::Notice(notice)).await;
+                } else {
+                    self.tell(notice, None).await;
+                }
+            }
+            Message::Settle(subject, told) => {
+                if self.waiting.contains_key(&subject) {
+                    self.wait(subject, What::Settle(told)).await;
+                } else {
+                    // Whoever asked may have given up.
+                    let _ = told.send(());
+                }
+            }
+            Message::Suspect { target, at } => {
+                let docker = self.docker.clone();
+                self.looking.push(Box::pin(async move {
+                    Looked { about: About::Suspect { at }, found: docker.inspect(&target).await }
+                }));
+            }
+        }
+    }
+
+    async fn wait(&mut self, subject: Subject, what: What) {
+        let queue = self.waiting.entry(subject.clone()).or_default();
+        // A look for what only brings facts up to date is overtaken by the next one.
+        if matches!(&what, What::Notice(next) if next.wants == Wants::Look) && queue.len() == 1 {
+            queue.retain(|it| !it.is_only_for_facts());
+        }
+        queue.push_back(Waiting { what, ticket: None });
+        self.proceed(&subject).await;
+    }
+
+    /// Tells what need not wait any more, and begins the look that the next one needs.
+    async fn proceed(&mut self, subject: &Subject) {
+        while let Some(queue) = self.waiting.get_mut(subject) {
+            match queue.front_mut() {
+                None => drop(self.waiting.remove(subject)),
+                Some(Waiting { ticket: Some(_), .. }) => return,
+                Some(Waiting { what: What::Notice(notice), .. }) if must_look(&self.labels, notice) => {
+                    if self.looking.len() < LOOKS_MAX {
+                        self.look(subject);
+                    } else {
+                        self.stalled.push_back(subject.clone());
+                    }
+                    return;
+                }
+                Some(_) => match queue.pop_front().map(|it| it.what) {
+                    Some(What::Notice(notice)) => self.tell(notice, None).await,
+                    Some(What::Settle(told)) => drop(told.send(())),
+                    None => {}
+                },
+            }
+        }
+    }
+
+    fn look(&mut self, subject: &Subject) {
+        self.ticket += 1;
+        let ticket = self.ticket;
+        if let Some(first) = self.waiting.get_mut(subject).and_then(VecDeque::front_mut) {
+            first.ticket = Some(ticket);
+        }
+        let (docker, subject) = (self.docker.clone(), subject.clone());
+        self.looking.push(Box::pin(async move {
+            let found = docker.inspect(&subject.id).await;
+            Looked { about: About::Subject { subject, ticket }, found }
+        }));
+    }
+
+    async fn found(&mut self, looked: Looked) {
+        match (looked.about, looked.found) {
+            (About::Subject { subject, ticket }, found) => self.found_for(subject, ticket, found).await,
+            (About::Suspect { at }, Ok(Some(observation))) => self.found_suspect(observation, at).await,
+            (About::Suspect { .. }, Ok(None)) => {}
+            (About::Suspect { .. }, Err(error)) => debug!(%error, "cannot look a container up"),
+        }
+        while self.looking.len() < LOOKS_MAX
+            && let Some(subject) = self.stalled.pop_front()
+        {
+            self.proceed(&subject).await;
+        }
+    }
+
+    async fn found_for(
+        &mut self,
+        subject: Subject,
+        ticket: u64,
+        found: Result<Option<Observation>, DockerError>,
+    ) {
+        let Some(queue) = self.waiting.get_mut(&subject) else { return };
+        if queue.front().and_then(|it| it.ticket) != Some(ticket) {
+            return;
+        }
+        let observation = found.unwrap_or_else(|error| {
+            warn!(%subject, %error, "cannot look a container up: its hooks are told what is known");
+            None
+        });
+        if let Some(Waiting { what: What::Notice(notice), .. }) = queue.pop_front() {
+            self.tell(notice, Some(observation)).await;
+        }
+        self.proceed(&subject).await;
+    }
+
+    async fn found_suspect(&mut self, observation: Observation, at: Timestamp) {
+        let (Some(engine), Some(id)) = (self.docker.known_engine_id(), &observation.facts.id) else { return };
+        let subject = Subject::container(&engine, id);
+        let signal = Signal {
+            subject: subject.clone(),
+            source: Source::Authorization,
+            at,
+            saw: Saw::Changed,
+            told: None,
+            observation: Some(Box::new(observation)),
+        };
+        let notice = Notice { signal, wants: Wants::Nothing };
+        if self.waiting.contains_key(&subject) {
+            self.wait(subject, What::Notice(notice)).await;
+        } else {
+            self.tell(notice, None).await;
+        }
+    }
+
+    /// Hands a signal on. `looked` is what a look for it found, if there was one.
+    async fn tell(&mut self, notice: Notice, looked: Option<Option<Observation>>) {
+        let Notice { mut signal, wants } = notice;
+        if let Some(observation) = looked {
+            if let Some(labels) = observation.as_ref().and_then(|it| it.facts.labels.as_ref()) {
+                let has = |key: &str| labels.contains_key(key);
+                let overwritten = Overwritten { exit_code: has("exitCode"), signal: has("signal") };
+                self.labels.insert(signal.subject.clone(), overwritten);
+            }
+            if let Wants::Trust { attribute } = wants
+                && self.labels.get(&signal.subject).is_none_or(|it| it.hide(attribute))
+            {
+                signal.saw = disbelieved(signal.saw, observation.as_ref());
+            }
+            signal.observation = observation.map(Box::new);
+        }
+        if signal.saw == Saw::Removed {
+            self.labels.remove(&signal.subject);
+        }
+        self.engine.accept(signal).await;
+    }
+}
+
+/// Whether the container has to be looked up before the signal can be told.
+fn must_look(labels: &HashMap<Subject, Overwritten>, notice: &Notice) -> bool {
+    match notice.wants {
+        Wants::Nothing => false,
+        Wants::Look => true,
+        Wants::Trust { attribute } => labels.get(&notice.signal.subject).is_none_or(|it| it.hide(attribute)),
+    }
+}
+
+/// What was seen, without the value that a label may have put there, but with what a look tells.
+fn disbelieved(saw: Saw, observation: Option<&Observation>) -> Saw {
+    match (saw, observation.map(|it| it.process)) {
+        (Saw::Ended { .. }, Some(Process::Ended { code, .. })) => Saw::Ended { code: Some(code) },
+        (Saw::Ended { .. }, _) => Saw::Ended { code: None },
+        (Saw::Killed, _) => Saw::Changed,
+        (saw, _) => saw,
+    }
+}
+
+impl Overwritten {
+    fn hide(self, attribute: &str) -> bool {
+        match attribute {
+            "exitCode" => self.exit_code,
+            "signal" => self.signal,
+            _ => true,
+        }
+    }
+}
+
+impl Waiting {
+    fn is_only_for_facts(&self) -> bool {
+        matches!(&self.what, What::Notice(Notice { signal, wants: Wants::Look }) if signal.saw == Saw::Changed)
+    }
+}

@@ -1,0 +1,12 @@
+//! Where Docker reaches us.
+//!
+//! Each source translates what it sees into signals by pure functions, and has an adapter around
+//! them that reads sockets. The authorization plugin is asked about every API call; the event
+//! stream tells what happened. [`looks`] puts both in order for each container and looks a
+//! container up where a signal alone does not say enough.
+
+pub mod api;
+pub mod authorization;
+pub mod body;
+pub mod events;
+pub mod looks;
