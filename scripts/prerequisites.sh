@@ -1,0 +1,61 @@
+#!/bin/sh
+# Installs what building boathook and running throw-away engines takes, and says what. Debian and its
+# relatives, as root. Does nothing, and says nothing, when all is there.
+set -eu
+
+fail() {
+    echo "prerequisites: $*" >&2
+    exit 1
+}
+
+PATH=$PATH:/usr/sbin:/sbin
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# Where a program is there already, whoever brought it along may keep it.
+missing=
+has dockerd || missing="$missing docker.io"
+has docker || missing="$missing docker-cli"
+has iptables || missing="$missing iptables"
+has ip || missing="$missing iproute2"
+has tini || missing="$missing tini"
+has gcc || missing="$missing gcc"
+has make || missing="$missing make"
+[ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
+# An image is made of it, without libraries: one that names a loader will not do.
+{ has busybox && ! grep -q ld-linux "$(command -v busybox)"; } || missing="$missing busybox-static"
+
+install() {
+    [ "$(id -u)" -eq 0 ] || fail "missing:$missing. Run as root, or install them yourself."
+    has apt-get ||
+        fail "missing:$missing. This is not Debian: install what corresponds to these packages."
+
+    # Packages start their daemons. Engines here are throw-away ones: none is started for the system.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+
+    export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    apt-get update >"$log" 2>&1 || { cat "$log" >&2; fail "the package lists cannot be fetched"; }
+    for package in $missing; do
+        # Up to Debian 12 the client comes with the engine.
+        [ "$package" != docker-cli ] || ! has docker || continue
+        echo "prerequisites: install $package"
+        apt-get install --yes --no-install-recommends "$package" >"$log" 2>&1 ||
+            { cat "$log" >&2; fail "$package cannot be installed"; }
+    done
+    rm -f "$log"
+}
+
+[ -z "$missing" ] || install
+
+has cargo || [ -x "${CARGO_HOME:-${HOME:-/root}/.cargo}/bin/cargo" ] ||
+    fail "cargo is missing: install Rust 1.89 or newer with rustup, then open a new shell."

@@ -1,0 +1,5 @@
+//! The tests that drive the real thing from outside: one binary, a file for each subject.
+
+pub mod engine;
+
+mod harness;
