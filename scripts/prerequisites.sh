@@ -24,8 +24,8 @@ has tini || missing="$missing tini"
 has gcc || missing="$missing gcc"
 has make || missing="$missing make"
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
-# An image is made of it, without libraries: one that names a loader will not do.
-{ has busybox && ! grep -q ld-linux "$(command -v busybox)"; } || missing="$missing busybox-static"
+# An image is made of it alone: one that needs libraries will not do.
+{ has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || missing="$missing busybox-static"
 
 install() {
     [ "$(id -u)" -eq 0 ] || fail "missing:$missing. Run as root, or install them yourself."

@@ -57,9 +57,9 @@ impl Host {
         path
     }
 
-    /// Where the engine listens.
+    /// Where the engine listens: inside, the place that is every client's default.
     pub(super) fn docker_socket(&self) -> PathBuf {
-        self.dir().join("docker.sock")
+        self.dir().join("run/docker.sock")
     }
 
     /// The docker client.

@@ -18,8 +18,6 @@ const SYSTEM_FOLDERS: &[&str] = &["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 /// An installed engine and the client that talks to it.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    /// Searched first, in this order.
-    folders: Vec<PathBuf>,
     /// A name to be found on the path, or a path.
     client: PathBuf,
 }
@@ -27,12 +25,12 @@ pub struct Engine {
 impl Engine {
     /// The engine and the client that come first on `PATH`.
     pub fn installed() -> Self {
-        Self { folders: Vec::new(), client: PathBuf::from("docker") }
+        Self { client: PathBuf::from("docker") }
     }
 
     /// This engine with another docker client.
     pub fn with_client(self, client: impl Into<PathBuf>) -> Self {
-        Self { client: client.into(), ..self }
+        Self { client: client.into() }
     }
 
     /// The docker client that [`Sandbox::docker`](super::Sandbox::docker) calls.
@@ -43,9 +41,7 @@ impl Engine {
     /// `PATH` for everything that runs in the sandbox.
     pub(super) fn path(&self) -> OsString {
         let inherited = env::var_os("PATH").unwrap_or_default();
-        let folders = self.folders.iter().cloned();
-        let folders =
-            folders.chain(env::split_paths(&inherited)).chain(SYSTEM_FOLDERS.iter().map(PathBuf::from));
+        let folders = env::split_paths(&inherited).chain(SYSTEM_FOLDERS.iter().map(PathBuf::from));
         env::join_paths(folders).expect("folders on `PATH` hold no colon")
     }
 

@@ -1,7 +1,10 @@
 //! One process in a sandbox, and what it prints.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::iter;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,16 +33,19 @@ pub struct Output {
 
 /// One process in a sandbox. It ends with the sandbox at the latest.
 pub struct Process {
-    name: String,
+    /// For people.
+    command: String,
     child: Mutex<Child>,
     stdout: PathBuf,
     stderr: PathBuf,
 }
 
 impl Process {
-    /// A child that prints to these files.
-    pub(super) fn new(name: String, child: Child, stdout: PathBuf, stderr: PathBuf) -> Self {
-        Self { name, child: Mutex::new(child), stdout, stderr }
+    /// The child of `command`, which prints to these files.
+    pub(super) fn new(command: &Command, child: Child, stdout: PathBuf, stderr: PathBuf) -> Self {
+        let words = iter::once(command.get_program()).chain(command.get_args());
+        let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
+        Self { command: words.join(" "), child: Mutex::new(child), stdout, stderr }
     }
 
     /// Its id as the outside counts it.
@@ -73,7 +79,7 @@ impl Process {
             Some(status) => status,
             None => panic!(
                 "`{}` runs for more than {limit:?}\nstdout: {}\nstderr: {}",
-                self.name,
+                self.command,
                 self.stdout(),
                 self.stderr()
             ),
@@ -114,8 +120,6 @@ pub(super) fn fork(command: &mut Command) -> io::Result<Child> {
 
 /// Writes a file that can be run at once.
 pub(super) fn write_program(path: &Path, text: &str) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-
     let _one = FORK.lock().unwrap_or_else(PoisonError::into_inner);
     fs::write(path, text)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))

@@ -58,7 +58,7 @@ impl Sandbox {
         self.host.dir()
     }
 
-    /// Where the engine listens.
+    /// Where the engine listens; inside, `/var/run/docker.sock` is the same.
     pub fn docker_socket(&self) -> PathBuf {
         self.host.docker_socket()
     }

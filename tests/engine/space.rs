@@ -99,13 +99,12 @@ impl Space {
     ) -> io::Result<Arc<Process>> {
         let keep = self.keep.lock().unwrap_or_else(PoisonError::into_inner);
         let namespaces = &keep.as_ref().expect("an open space").namespaces;
-        let name = format!("{} {:?}", command.get_program().display(), command.get_args());
         // A thread that has entered other namespaces cannot go back on all of them: it is used once.
         let spawned = thread::scope(|scope| {
             let inside = scope.spawn(|| namespaces.enter().and_then(|()| fork(command)));
             inside.join().expect("a thread that does not panic")
         });
-        let process = Arc::new(Process::new(name, spawned?, stdout, stderr));
+        let process = Arc::new(Process::new(command, spawned?, stdout, stderr));
         let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
         processes.retain(|it| it.is_alive());
         processes.push(Arc::clone(&process));
