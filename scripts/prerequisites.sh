@@ -32,18 +32,21 @@ install() {
     has apt-get ||
         fail "missing:$missing. This is not Debian: install what corresponds to these packages."
 
+    log=$(mktemp)
+    remove=$log
+    trap 'rm -f $remove' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+
     # Packages start their daemons. Engines here are throw-away ones: none is started for the system.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
-        trap 'rm -f "$policy"' EXIT
-        trap 'exit 130' INT
-        trap 'exit 143' TERM
+        remove="$remove $policy"
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 755 "$policy"
     fi
 
     export DEBIAN_FRONTEND=noninteractive
-    log=$(mktemp)
     apt-get update >"$log" 2>&1 || { cat "$log" >&2; fail "the package lists cannot be fetched"; }
     for package in $missing; do
         # Up to Debian 12 the client comes with the engine.
@@ -52,7 +55,6 @@ install() {
         apt-get install --yes --no-install-recommends "$package" >"$log" 2>&1 ||
             { cat "$log" >&2; fail "$package cannot be installed"; }
     done
-    rm -f "$log"
 }
 
 [ -z "$missing" ] || install
