@@ -1,5 +1,6 @@
 //! boathook
 
+pub mod config;
 pub mod docker;
 pub mod engine;
 pub mod hook;
@@ -8,3 +9,4 @@ pub mod lifecycle;
 pub mod run;
 pub mod runner;
 pub mod source;
+pub mod trust;

@@ -1,0 +1,253 @@
+//! The top of the file: settings of the daemon, then the hooks.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Config;
+use super::document;
+use super::hook::{HookDraft, Setting};
+use super::node::{Node, Span, Value};
+use super::plugin::{PluginDraft, PluginName};
+use super::program::Find;
+use super::quantity::{self, Zero, show_duration};
+use super::report::{Report, Wrong, quoted};
+use super::scalar;
+use super::table::{Field, Outline, later, table};
+use crate::hook::{Deadline, Hook, HookName, Outage};
+
+/// The most runs at once: each is a process, two open files and its output.
+const CONCURRENCY_MAX: i64 = 1024;
+
+/// Bounds of what is kept of a run's output. It is in memory while the hook runs.
+const OUTPUT_BYTES: std::ops::RangeInclusive<u64> = 1024..=16 * 1024 * 1024;
+
+table! {
+    /// The file, as written.
+    FileDraft, "the configuration" {
+        version, docker, state_dir, plugin, outage, gate_deadline, defaults, concurrency, retention, drain, hooks,
+    }
+    later { "reconcile", "control" }
+    synonyms { "hook": "hooks", "host": "docker", "socket": "docker", "name": "plugin" }
+}
+
+table! {
+    /// `defaults`, as written.
+    DefaultsDraft, "`defaults`" { timeout, kill_after }
+    later {}
+    synonyms { "deadline": "timeout", "grace": "kill_after" }
+}
+
+table! {
+    /// `retention`, as written.
+    RetentionDraft, "`retention`" { output }
+    later { "runs" }
+    synonyms { "logs": "output" }
+}
+
+/// The configuration that `text` describes, or `None` once everything wrong with it is in `report`.
+pub(super) fn resolve(path: &Path, text: &str, find: Find<'_>, report: &mut Report) -> Option<Config> {
+    let document = document::read(text, report);
+    // Half a file would only give mistakes that follow from the one already told.
+    let root = document.root.filter(|_| document.complete);
+    if !document.complete {
+        return None;
+    }
+    let Some(root) = root.filter(|it| !it.is_null()) else {
+        let wrong = Wrong::new("empty", "the file is empty").help("begin with `version: 1`");
+        report.push(0..0, wrong);
+        return None;
+    };
+    if let Some(wrong) = other_version(&root) {
+        // Whatever else it holds, it is not for this boathook to judge.
+        report.push(root.get("version").map_or(0..0, |it| it.span.clone()), wrong);
+        return None;
+    }
+    FileDraft::read(&root, report)?.resolve(path, find, report)
+}
+
+/// The mistake of a file that is written for another boathook.
+fn other_version(root: &Node) -> Option<Wrong> {
+    let version: u64 = root.get("version")?.text()?.parse().ok()?;
+    (version != 1).then(|| {
+        Wrong::new("version", format!("this file is of version {version}, this boathook reads version 1"))
+            .help("write `version: 1`, or use the boathook that the file was written for")
+    })
+}
+
+impl FileDraft {
+    fn resolve(&self, path: &Path, find: Find<'_>, report: &mut Report) -> Option<Config> {
+        // All parts before any is required, so that one `check` shows every mistake.
+        let version = self.version(report);
+        let docker = report.parse_or(self.docker.as_ref(), Config::DOCKER.to_owned(), docker);
+        let state_dir = report.parse_or(self.state_dir.as_ref(), Config::STATE_DIR.into(), state_dir);
+        let plugin = self.plugin(report);
+        let outage = report.parse_or(self.outage.as_ref(), Outage::default(), |it| {
+            scalar::one_of(it, &[("open", Outage::Open), ("closed", Outage::Closed)])
+        });
+        let gate_deadline =
+            report.parse_or(self.gate_deadline.as_ref(), Config::GATE_DEADLINE, gate_deadline);
+        let concurrency = report.parse_or(self.concurrency.as_ref(), Config::CONCURRENCY, concurrency);
+        let output_bytes_max = self.output(report);
+        let drain =
+            report.parse_or(self.drain.as_ref(), Config::DRAIN, |it| quantity::duration(it, Zero::Allowed));
+        let hooks = self.hooks(path, find, gate_deadline, report);
+        version.and(self.outline.sound())?;
+        Some(Config {
+            path: path.to_owned(),
+            docker: docker?,
+            state_dir: state_dir?,
+            plugin: plugin?,
+            outage: outage?,
+            gate_deadline: gate_deadline?,
+            concurrency: concurrency?,
+            output_bytes_max: output_bytes_max?,
+            drain: drain?,
+            hooks: hooks?,
+        })
+    }
+
+    fn version(&self, report: &mut Report) -> Option<i64> {
+        let Some(field) = &self.version else {
+            let wrong = Wrong::new("missing", "the version is missing");
+            report.missing(&self.outline, &["version"], wrong.help("write `version: 1` at the top"));
+            return None;
+        };
+        report.parse(field, |it| scalar::integer(it, 1..=1).map_err(|it| it.help("write `version: 1`")))
+    }
+
+    fn plugin(&self, report: &mut Report) -> Option<PluginName> {
+        let Some(field) = &self.plugin else { return Some(PluginName::default()) };
+        PluginDraft::read(&field.value, report)?.resolve(report)
+    }
+
+    fn output(&self, report: &mut Report) -> Option<usize> {
+        let Some(field) = &self.retention else { return Some(Config::OUTPUT_BYTES_MAX) };
+        let draft = RetentionDraft::read(&field.value, report)?;
+        let output = report.parse_or(draft.output.as_ref(), Config::OUTPUT_BYTES_MAX, |it| {
+            quantity::size(it, OUTPUT_BYTES).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+        });
+        draft.outline.sound().and(output)
+    }
+
+    fn hooks(
+        &self,
+        path: &Path,
+        find: Find<'_>,
+        gate_deadline: Option<Duration>,
+        report: &mut Report,
+    ) -> Option<Vec<Arc<Hook>>> {
+        let (inherited, fits_gates) = self.defaults(gate_deadline, report);
+        let Some(field) = &self.hooks else { return Some(Vec::new()) };
+        let Value::List(items) = &field.value.value else {
+            let wrong = Wrong::new("type", format!("`hooks` wants a list, this is {}", field.value.kind()));
+            report.push(field.value.span.clone(), wrong.help("begin each hook with `- name: …`"));
+            return None;
+        };
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let setting = Setting { directory, find, inherited, gate_deadline, fits_gates };
+        let drafts: Vec<Option<HookDraft>> = items.iter().map(|it| HookDraft::read(it, report)).collect();
+        report_shared_names(&drafts, report);
+        let hooks: Vec<Option<Hook>> =
+            drafts.iter().map(|draft| draft.as_ref()?.resolve(&setting, report)).collect();
+        hooks.into_iter().map(|hook| hook.map(Arc::new)).collect()
+    }
+
+    /// What a hook may take that does not say, and if that is more than a gate may take, the
+    /// mistake that this is for the first hook at a gate.
+    fn defaults(
+        &self,
+        gate_deadline: Option<Duration>,
+        report: &mut Report,
+    ) -> (Option<Deadline>, Option<(Span, Wrong)>) {
+        let draft = self.defaults.as_ref().map(|it| DefaultsDraft::read(&it.value, report));
+        let Some(draft) = draft.unwrap_or_else(|| Some(DefaultsDraft::absent())) else { return (None, None) };
+        let limit = report.parse_or(draft.timeout.as_ref(), Deadline::DEFAULT.limit, |it| {
+            quantity::duration(it, Zero::Refused)
+        });
+        let grace = report.parse_or(draft.kill_after.as_ref(), Deadline::DEFAULT.grace, |it| {
+            quantity::duration(it, Zero::Allowed)
+        });
+        let (Some(limit), Some(grace), Some(())) = (limit, grace, draft.outline.sound()) else {
+            return (None, None);
+        };
+        let blamed = draft.timeout.as_ref().or(self.gate_deadline.as_ref());
+        let mistake = gate_deadline
+            .filter(|gate| limit > *gate)
+            .and_then(|gate| Some((blamed?.value.span.clone(), too_long_by_default(limit, gate))));
+        (Some(Deadline { limit, grace }), mistake)
+    }
+}
+
+impl DefaultsDraft {
+    /// The table of a file that has none.
+    fn absent() -> DefaultsDraft {
+        DefaultsDraft { outline: Outline::new(0..0), timeout: None, kill_after: None }
+    }
+}
+
+fn too_long_by_default(limit: Duration, gate: Duration) -> Wrong {
+    let (limit, gate) = (show_duration(limit), show_duration(gate));
+    let message = format!("hooks at gates take up to {limit} by default, but `gate_deadline` allows {gate}");
+    Wrong::new("gate-deadline", message)
+        .help(format!("write `defaults: {{timeout: {gate}}}`, or raise `gate_deadline`"))
+}
+
+/// Notes each hook whose name another one above it has.
+fn report_shared_names(drafts: &[Option<HookDraft>], report: &mut Report) {
+    let mut first: HashMap<&str, &Field> = HashMap::new();
+    for field in drafts.iter().flatten().filter_map(|it| it.name.as_ref()) {
+        let Some(name) = field.value.text().filter(|it| HookName::parse(it).is_some()) else { continue };
+        if let Some(before) = first.get(name) {
+            let line = report.line(&before.value.span);
+            let message = format!("another hook is called {}, in line {line}", quoted(name));
+            report.push(
+                field.value.span.clone(),
+                Wrong::new("twice", message).help("give each hook a name of its own"),
+            );
+        } else {
+            first.insert(name, field);
+        }
+    }
+}
+
+fn docker(node: &Node) -> Result<String, Wrong> {
+    let text = scalar::nonempty(node)?;
+    match text.split_once("://") {
+        Some(("unix", path)) if path.starts_with('/') => Ok(text.to_owned()),
+        Some(("unix", path)) => {
+            Err(Wrong::new("path", format!("wants an absolute path, this is {}", quoted(path)))
+                .help(format!("write `unix:///{path}`")))
+        }
+        Some((scheme @ ("tcp" | "http" | "https"), _)) => Err(later(&format!("{scheme}://"))),
+        None if text.starts_with('/') => {
+            Err(Wrong::new("docker", "is a path without its scheme").help(format!("write `unix://{text}`")))
+        }
+        _ => Err(Wrong::new("docker", format!("cannot be {}", quoted(text)))
+            .help(format!("write `{}`", Config::DOCKER))),
+    }
+}
+
+fn state_dir(node: &Node) -> Result<PathBuf, Wrong> {
+    match scalar::nonempty(node)? {
+        text if text.starts_with('/') => Ok(text.into()),
+        text => Err(Wrong::new("path", format!("wants an absolute path, this is {}", quoted(text)))
+            .help(format!("write a path from the root: `{}`", Config::STATE_DIR))),
+    }
+}
+
+fn gate_deadline(node: &Node) -> Result<Duration, Wrong> {
+    let span = quantity::duration(node, Zero::Refused)?;
+    if span < Config::GATE_DEADLINE_END {
+        return Ok(span);
+    }
+    let message = format!("is {}, and docker gives up on a plugin after two minutes", show_duration(span));
+    Err(Wrong::new("range", message).help("write less than `110s`"))
+}
+
+fn concurrency(node: &Node) -> Result<NonZeroUsize, Wrong> {
+    let number = scalar::integer(node, 1..=CONCURRENCY_MAX)?;
+    Ok(usize::try_from(number).ok().and_then(NonZeroUsize::new).expect("the range begins at one"))
+}

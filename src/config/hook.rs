@@ -1,0 +1,224 @@
+//! One hook, from what was written to what will run.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::node::{Node, Span};
+use super::program::Find;
+use super::quantity::{self, Zero, show_duration};
+use super::report::{Report, Wrong, quoted};
+use super::scalar;
+use super::table::{Field, table};
+use super::{action, condition, point};
+use crate::hook::{Deadline, Hook, HookName, OnFailure, Retry};
+use crate::lifecycle::{Point, PointSet};
+
+/// The most attempts: with any pause between them, more is a loop.
+const ATTEMPTS_MAX: i64 = 1000;
+
+table! {
+    /// A hook, as written.
+    HookDraft, "a hook" {
+        name, at, when, exec, shell, deny, timeout, kill_after, on_failure, retry, environment, nested,
+    }
+    later {
+        "cleanup", "http", "in", "debounce", "mode", "after", "user", "working_dir", "env_file", "labels",
+        "concurrency",
+    }
+    synonyms {
+        "run": "exec", "command": "exec", "cmd": "exec", "script": "shell", "message": "deny",
+        "env": "environment", "on": "at", "event": "at", "events": "at", "point": "at", "points": "at",
+        "if": "when", "match": "when", "filter": "when", "label": "when", "image": "when",
+        "retries": "retry", "deadline": "timeout",
+    }
+}
+
+table! {
+    /// `retry`, as written.
+    RetryDraft, "`retry`" { max_attempts, delay, max_delay }
+    later {}
+    synonyms { "attempts": "max_attempts", "max": "max_attempts", "backoff": "delay", "interval": "delay" }
+}
+
+/// What a hook is read with: things of the file that are not its own.
+pub(super) struct Setting<'a> {
+    /// The directory of the file, absolute.
+    pub(super) directory: &'a Path,
+    pub(super) find: Find<'a>,
+    /// How long a hook may take that does not say; `None` if that could not be read.
+    pub(super) inherited: Option<Deadline>,
+    /// The longest that a gate may take; `None` if that could not be read.
+    pub(super) gate_deadline: Option<Duration>,
+    /// What is wrong with `inherited` for a hook at a gate.
+    pub(super) fits_gates: Option<(Span, Wrong)>,
+}
+
+impl HookDraft {
+    /// The hook this draft describes, or `None` once everything wrong with it is in `report`.
+    pub(super) fn resolve(&self, setting: &Setting<'_>, report: &mut Report) -> Option<Hook> {
+        // All parts before any is required, so that one `check` shows every mistake.
+        let name = self.name(report);
+        let at = self.at(report);
+        let when = condition::resolve(self.when.as_ref(), at, report);
+        let action = action::resolve(self, at, setting, report);
+        let deadline = self.deadline(at, setting, report);
+        let on_failure = self.on_failure(at, report);
+        let retry = match &self.retry {
+            None => Some(None),
+            Some(field) => RetryDraft::read(&field.value, report).and_then(|it| it.resolve(report)).map(Some),
+        };
+        let nested = report.parse_or(self.nested.as_ref(), false, scalar::boolean);
+        self.outline.sound()?;
+        Some(Hook {
+            name: name?,
+            at: at?,
+            when: when?,
+            action: action?,
+            deadline: deadline?,
+            on_failure: on_failure?,
+            retry: retry?,
+            nested: nested?,
+        })
+    }
+
+    fn name(&self, report: &mut Report) -> Option<HookName> {
+        let Some(field) = &self.name else {
+            let wrong = Wrong::new("missing", "this hook has no name");
+            report.missing(
+                &self.outline,
+                &["name"],
+                wrong.help("write `name:` and what messages shall call it"),
+            );
+            return None;
+        };
+        report.parse(field, |node| {
+            let text = scalar::nonempty(node)?;
+            HookName::parse(text).ok_or_else(|| {
+                Wrong::new("name", format!("cannot be {}", quoted(text)))
+                    .help("use 1 to 64 letters, digits, `.`, `_`, `-`, the first a letter or digit")
+            })
+        })
+    }
+
+    fn at(&self, report: &mut Report) -> Option<PointSet> {
+        let Some(field) = &self.at else {
+            let wrong = Wrong::new("missing", "this hook does not say at which point it runs");
+            report.missing(
+                &self.outline,
+                &["at"],
+                wrong.help("write `at:` and a point, such as `post_start`"),
+            );
+            return None;
+        };
+        point::read(field, report)
+    }
+
+    fn deadline(&self, at: Option<PointSet>, setting: &Setting<'_>, report: &mut Report) -> Option<Deadline> {
+        let inherited = setting.inherited.unwrap_or(Deadline::DEFAULT);
+        let gates = at.is_some_and(has_gate);
+        let limit = report.parse_or(self.timeout.as_ref(), inherited.limit, |node| {
+            let limit = quantity::duration(node, Zero::Refused)?;
+            match setting.gate_deadline {
+                Some(gate) if gates && limit > gate => Err(too_long_for_a_gate(limit, gate)),
+                _ => Ok(limit),
+            }
+        });
+        let runs = self.deny.is_none() && !self.outline.settles(&["timeout"]);
+        if let Some((span, wrong)) = &setting.fits_gates
+            && gates
+            && runs
+            && self.timeout.is_none()
+        {
+            report.push(span.clone(), wrong.clone());
+        }
+        let grace = report.parse_or(self.kill_after.as_ref(), inherited.grace, |node| {
+            quantity::duration(node, Zero::Allowed)
+        });
+        Some(Deadline { limit: limit?, grace: grace? })
+    }
+
+    /// Without a word of the file: what a gate is for, and nothing elsewhere. A hook that has both
+    /// kinds of points denies at its gates; outside of them there is nobody to deny.
+    fn on_failure(&self, at: Option<PointSet>, report: &mut Report) -> Option<OnFailure> {
+        let Some(field) = &self.on_failure else {
+            return Some(if has_gate(at?) { OnFailure::Deny } else { OnFailure::Ignore });
+        };
+        let words = [("deny", OnFailure::Deny), ("ignore", OnFailure::Ignore), ("stop", OnFailure::Stop)];
+        report.parse(field, |node| {
+            let meant = scalar::one_of(node, &words)?;
+            match at.and_then(|at| misplaced(meant, at)) {
+                Some(wrong) => Err(wrong),
+                None => Ok(meant),
+            }
+        })
+    }
+
+    /// The keys of this hook that only mean something if it runs a program.
+    pub(super) fn of_a_program(&self) -> impl Iterator<Item = &Field> {
+        [&self.timeout, &self.kill_after, &self.on_failure, &self.retry, &self.environment]
+            .into_iter()
+            .flatten()
+    }
+}
+
+/// Whether Docker waits for an answer at one of the points.
+pub(super) fn has_gate(at: PointSet) -> bool {
+    at.iter().any(Point::is_gate)
+}
+
+/// What is wrong with meaning `meant` by a failure at these points.
+fn misplaced(meant: OnFailure, at: PointSet) -> Option<Wrong> {
+    match meant {
+        OnFailure::Deny if !has_gate(at) => Some(
+            Wrong::new(
+                "on-failure",
+                "cannot be `deny` here: none of this hook's points is a gate, nobody waits for its answer",
+            )
+            .help("remove it, or listen at a `pre_` point"),
+        ),
+        OnFailure::Stop => at.iter().find(|it| !it.may_run()).map(|point| {
+            Wrong::new(
+                "on-failure",
+                format!("cannot be `stop` at `{point}`: no container runs there that could be stopped"),
+            )
+            .help("use `stop` only with `post_start`; write `ignore`, or `deny` at a gate")
+        }),
+        OnFailure::Deny | OnFailure::Ignore => None,
+    }
+}
+
+fn too_long_for_a_gate(limit: Duration, gate: Duration) -> Wrong {
+    let (limit, gate) = (show_duration(limit), show_duration(gate));
+    Wrong::new("gate-deadline", format!("is {limit}, but at a gate `gate_deadline` allows {gate} in all"))
+        .help(format!("write `timeout: {gate}` or less, or raise `gate_deadline`"))
+}
+
+impl RetryDraft {
+    fn resolve(&self, report: &mut Report) -> Option<Retry> {
+        let default = Retry::ON_REQUEST;
+        let attempts = report.parse_or(self.max_attempts.as_ref(), default.max_attempts, |node| {
+            let attempts = scalar::integer(node, 1..=ATTEMPTS_MAX)?;
+            Ok(u32::try_from(attempts).expect("the range is far below 2^32"))
+        });
+        let delay =
+            report.parse_or(self.delay.as_ref(), default.delay, |it| quantity::duration(it, Zero::Allowed));
+        let longest = match (&self.max_delay, delay) {
+            (Some(field), delay) => report.parse(field, |node| longest_pause(node, delay)),
+            (None, delay) => delay.map(|it| it.max(default.max_delay)),
+        };
+        self.outline.sound()?;
+        Some(Retry { max_attempts: attempts?, delay: delay?, max_delay: longest? })
+    }
+}
+
+fn longest_pause(node: &Node, first: Option<Duration>) -> Result<Duration, Wrong> {
+    let longest = quantity::duration(node, Zero::Refused)?;
+    match first {
+        Some(first) if first > longest => {
+            let (first, longest) = (show_duration(first), show_duration(longest));
+            Err(Wrong::new("range", format!("is {longest}, less than the first `delay` of {first}"))
+                .help(format!("write at least `{first}`")))
+        }
+        _ => Ok(longest),
+    }
+}

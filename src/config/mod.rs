@@ -1,0 +1,111 @@
+//! The configuration: what was written, and what will run.
+//!
+//! [`load`] turns a file into a [`Config`] that holds no mistake, or into a [`Report`] of every
+//! mistake in it, each with its place and its fix. What runs is checked here as well: programs
+//! exist, can be executed, and nobody else could have written them (see [`trust`]).
+//! What a key does is for the rooms that use it.
+//!
+//! The way through: text → `document` (a tree with places) → `table!` drafts that mirror the file →
+//! resolved types. Reading the file and looking at programs is done around that; everything
+//! between is a pure function of the text. [`salvage`] reads what it can of a broken file.
+
+mod action;
+mod condition;
+mod document;
+mod file;
+mod hook;
+mod near;
+mod node;
+mod plugin;
+mod point;
+mod program;
+mod quantity;
+mod report;
+mod salvage;
+mod scalar;
+mod snippet;
+mod source;
+mod syntax;
+mod table;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::hook::{Hook, Outage};
+use crate::trust;
+
+pub use plugin::PluginName;
+pub use report::{Diagnostic, Report};
+pub use salvage::{Salvaged, salvage};
+
+/// What boathook does, as resolved from its file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// Where the engine's API is: `unix://` and an absolute path.
+    pub docker: String,
+    /// Where the journal is kept; absolute.
+    pub state_dir: PathBuf,
+    /// The name under which docker knows boathook.
+    pub plugin: PluginName,
+    /// A gate's answer when boathook itself cannot decide.
+    pub outage: Outage,
+    /// The longest that a gate may take. Below [`Config::GATE_DEADLINE_END`].
+    pub gate_deadline: Duration,
+    /// How many runs there are at once, gates apart.
+    pub concurrency: NonZeroUsize,
+    /// How much of a run's output is kept.
+    pub output_bytes_max: usize,
+    /// How long running hooks may go on when boathook is told to stop. Zero: not at all.
+    pub drain: Duration,
+    /// The hooks, in the order of the file; no two share a name.
+    pub hooks: Vec<Arc<Hook>>,
+}
+
+impl Config {
+    /// Where the engine's API is if the file does not say.
+    pub const DOCKER: &str = "unix:///var/run/docker.sock";
+    /// Where the journal is kept if the file does not say.
+    pub const STATE_DIR: &str = "/var/lib/boathook";
+    /// The longest that a gate may take if the file does not say.
+    pub const GATE_DEADLINE: Duration = Duration::from_secs(60);
+    /// What a gate's deadline must stay below: the engine gives a plugin two minutes, and the
+    /// answer has to travel.
+    pub const GATE_DEADLINE_END: Duration = Duration::from_secs(110);
+    /// How many runs there are at once if the file does not say.
+    pub const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
+    /// How much of a run's output is kept if the file does not say.
+    pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+    /// How long running hooks may go on at the end if the file does not say.
+    pub const DRAIN: Duration = Duration::from_secs(10);
+}
+
+/// Reads and checks the configuration in `path`.
+///
+/// Looks at the file, at every program that it names, and at every directory above them.
+///
+/// # Errors
+///
+/// With all mistakes at once, in the order of the file. A file that cannot be read is one mistake.
+pub fn load(path: &Path) -> Result<Config, Report> {
+    let text = source::read(path).map_err(|wrong| {
+        let mut report = Report::new(path, "");
+        report.push(0..0, wrong);
+        report
+    })?;
+    let mut report = Report::new(path, &text);
+    if let Err(distrust) = trust::vet(path) {
+        report.push(0..0, program::untrusted(&distrust));
+    }
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let directory = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    let find = |written: &str| program::find(written, &directory);
+    let config = file::resolve(&absolute, &text, &find, &mut report);
+    match config {
+        Some(config) if report.is_empty() => Ok(config),
+        _ => Err(report),
+    }
+}

@@ -1,0 +1,112 @@
+//! The points of a hook: its `at`.
+
+use super::node::Node;
+use super::report::{Report, Wrong, quoted};
+use super::scalar;
+use super::table::{Field, later};
+use crate::lifecycle::{Point, PointSet};
+
+/// Points that boathook knows and this version does not reach.
+const LATER: [&str; 34] = [
+    "net_ready",
+    "healthy",
+    "unhealthy",
+    "pause",
+    "unpause",
+    "rename",
+    "update",
+    "oom",
+    "exec",
+    "reconcile",
+    "api",
+    "network.pre_create",
+    "network.post_create",
+    "network.connect",
+    "network.disconnect",
+    "network.pre_remove",
+    "network.post_remove",
+    "volume.pre_create",
+    "volume.post_create",
+    "volume.mount",
+    "volume.unmount",
+    "volume.pre_remove",
+    "volume.post_remove",
+    "image.pre_pull",
+    "image.post_pull",
+    "image.pre_build",
+    "image.pre_remove",
+    "image.post_remove",
+    "address.request",
+    "address.release",
+    "daemon.start",
+    "daemon.reload",
+    "daemon.stop",
+    "debt.given_up",
+];
+
+/// Words of docker's own event stream and command line, and the point where the same is seen.
+const SYNONYMS: [(&str, &str); 9] = [
+    ("create", "post_create"),
+    ("start", "post_start"),
+    ("run", "post_start"),
+    ("die", "post_stop"),
+    ("exit", "post_stop"),
+    ("stop", "post_stop"),
+    ("kill", "post_stop"),
+    ("destroy", "post_remove"),
+    ("remove", "post_remove"),
+];
+
+/// The points that `field` names; never empty.
+pub(super) fn read(field: &Field, report: &mut Report) -> Option<PointSet> {
+    let mut set = PointSet::EMPTY;
+    let points = report.parse_each(field, |node| {
+        let point = point(node)?;
+        if set.insert(point) {
+            return Ok(());
+        }
+        Err(Wrong::new("twice", format!("names `{point}` twice")).help("remove one of the two"))
+    });
+    points.map(|_| set)
+}
+
+fn point(node: &Node) -> Result<Point, Wrong> {
+    let text = scalar::text(node)?;
+    if LATER.contains(&text) {
+        return Err(later(text));
+    }
+    Point::from_name(text).ok_or_else(|| match SYNONYMS.iter().find(|(word, _)| *word == text) {
+        Some((_, meant)) => unknown(text).help(format!("did you mean `{meant}`?")),
+        None => {
+            let names = Point::ALL.map(Point::name);
+            Wrong {
+                message: unknown(text).message,
+                ..scalar::unknown_word(text, names.into_iter().chain(LATER))
+            }
+        }
+    })
+}
+
+fn unknown(text: &str) -> Wrong {
+    Wrong::new("unknown-value", format!("names no point of a container's life: {}", quoted(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LATER, Point, SYNONYMS};
+
+    #[test]
+    fn a_point_is_either_reached_now_or_later() {
+        for name in LATER {
+            assert_eq!(Point::from_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_synonym_leads_to_a_point() {
+        for (word, meant) in SYNONYMS {
+            assert_eq!(Point::from_name(word), None);
+            assert!(Point::from_name(meant).is_some(), "{meant}");
+        }
+    }
+}
