@@ -24,7 +24,6 @@ const REPLY_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.docker
 /// Answers one request of a connection.
 pub(crate) async fn answer(link: &Link, request: Request<Incoming>) -> Response<Full<Bytes>> {
     link.saw(Seen::Call);
-    let wrong_method = request.method() != HttpMethod::POST;
     let reply = reply_to(&link.kinds, request).await;
     link.saw(Seen::Answer);
 
@@ -32,7 +31,7 @@ pub(crate) async fn answer(link: &Link, request: Request<Incoming>) -> Response<
     let mut response = Response::new(Full::new(reply.body));
     *response.status_mut() = reply.status;
     response.headers_mut().insert(CONTENT_TYPE, REPLY_TYPE);
-    if wrong_method && reply.status == StatusCode::METHOD_NOT_ALLOWED {
+    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
     if last {

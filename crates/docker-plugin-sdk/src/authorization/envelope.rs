@@ -167,6 +167,18 @@ mod tests {
     }
 
     #[test]
+    fn a_client_with_a_certificate_is_known_by_its_name() {
+        let fields =
+            r#","User":"alice","UserAuthNMethod":"TLS","RequestPeerCertificates":["LS0tLS1CRUdJTg=="]"#;
+        let body = with(fields);
+        let request = parse(&body).expect("a request").request;
+
+        assert_eq!((&*request.user, &*request.user_authn_method), ("alice", "TLS"));
+        let certificates: Vec<_> = request.peer_certificates.iter().collect();
+        assert_eq!(certificates[0].pem().expect("text in base64"), "-----BEGIN");
+    }
+
+    #[test]
     fn null_is_absent() {
         let body = with(
             r#","User":null,"RequestBody":null,"RequestHeaders":null,"RequestPeerCertificates":null,
