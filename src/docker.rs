@@ -15,9 +15,12 @@ use arc_swap::ArcSwapOption;
 use bollard::errors::Error as BollardError;
 use bollard::models::{ContainerInspectResponse, EndpointSettings, EventMessage, MountPoint};
 use bollard::query_parameters::{EventsOptions, InspectContainerOptions, StopContainerOptions};
-use bollard::{API_DEFAULT_VERSION, Docker as Client};
-use futures_util::Stream;
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker as Client};
+use futures_util::{Stream, StreamExt as _};
 use hyper::header::{HeaderName, HeaderValue, USER_AGENT};
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::rt::TokioExecutor;
+use hyperlocal::UnixConnector;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
@@ -34,17 +37,18 @@ const ENGINE_LIMIT: Duration = Duration::from_secs(5);
 /// to 10 s, and then the kill.
 const STOP_LIMIT: Duration = Duration::from_secs(120);
 
+/// How many connections are kept for the next calls, and for how long.
+const IDLE_MAX: usize = 8;
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+
 /// Why a call of the Docker API gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
-    /// The address is none that can be connected to.
-    #[error("docker address `{address}`")]
+    /// The address is of no form that can be connected to.
+    #[error("`{address}` is not `unix://` with an absolute path")]
     Address {
         /// As configured.
         address: String,
-        /// What is wrong with it.
-        #[source]
-        source: Box<BollardError>,
     },
     /// The engine cannot be reached, or answered with an error.
     #[error("call docker")]
@@ -97,8 +101,21 @@ impl Docker {
     pub fn at(address: &str, secret: &str) -> Result<Docker, DockerError> {
         let mark = HeaderValue::from_str(secret).expect("a secret is printable");
         let name = HeaderName::from_bytes(NESTED_HEADER.as_bytes()).expect("a header's name");
-        let client = Client::connect_with_unix(address, STOP_LIMIT.as_secs(), API_DEFAULT_VERSION)
-            .map_err(|source| DockerError::Address { address: address.into(), source: Box::new(source) })?
+        let path = address.strip_prefix("unix://").filter(|it| it.starts_with('/'));
+        let path = path.ok_or_else(|| DockerError::Address { address: address.into() })?;
+        // bollard's own connection to a Unix socket wants the socket to be there already, and makes a
+        // new connection for each call.
+        let connections = HttpClient::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(IDLE_MAX)
+            .pool_idle_timeout(IDLE_LIMIT)
+            .build(UnixConnector);
+        let transport = move |request: BollardRequest| {
+            let answer = connections.request(request);
+            async { answer.await.map_err(BollardError::from) }
+        };
+        let host: String = path.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let host = Some(format!("unix://{host}"));
+        let client = Client::connect_with_custom_transport(transport, host, STOP_LIMIT.as_secs(), API_DEFAULT_VERSION)?
             .with_request_modifier(move |mut request| {
                 request.headers_mut().insert(name.clone(), mark.clone());
                 request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("boathook"));
@@ -178,7 +195,6 @@ impl Docker {
         &self,
         since: Timestamp,
     ) -> impl Stream<Item = Result<EventMessage, DockerError>> + Send + use<> {
-        use futures_util::StreamExt as _;
         let list = |values: &[&str]| values.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
         let filters = HashMap::from([
             ("type".to_owned(), list(&["container", "network"])),

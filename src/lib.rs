@@ -1,6 +1,34 @@
-//! boathook
+//! boathook runs the operator's scripts, on the Docker host, at every point of a container's life.
+//!
+//! It plugs into the engine itself, as an authorization plugin, and follows its event stream. It is
+//! all one pipe, and data goes through once; a verdict is the only thing that travels back:
+//!
+//! ```text
+//! dockerd ── plugin call ──> source ─┐
+//! dockerd ── /events ──────> source ─┴─ signal ─> lifecycle ─ event ─> engine ─ run ─> runner ─ outcome ─> journal
+//! ```
+//!
+//! # In reading order
+//!
+//! - [`lifecycle`]: what happens to a container, told once. Pure.
+//! - [`hook`]: what the operator declared. Pure.
+//! - [`run`]: one hook for one event, and what may follow what. Pure.
+//! - [`journal`]: what was planned, tried and concluded.
+//! - [`runner`]: one process, its contract, its end.
+//! - [`docker`]: the few Docker API calls that are made.
+//! - [`engine`]: from events to runs, from a gate's question to its verdict.
+//! - [`source`]: where Docker reaches us.
+//! - [`config`], [`trust`]: what was written, and who could have written it.
+//! - [`daemon`], [`cli`]: build, run, drain; commands.
+//!
+//! A room knows those downstream of it, never upstream; a test holds that. What is absent on
+//! purpose: an error type for the whole crate, a prelude, a room called `utils`, a trait that exists
+//! only for a test. Only [`daemon`] spawns tasks, only [`runner`] spawns processes, and
+//! [`lifecycle`], [`hook`] and [`run`] read neither files nor clocks.
 
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod docker;
 pub mod engine;
 pub mod hook;

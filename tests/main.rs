@@ -3,3 +3,4 @@
 pub mod engine;
 
 mod harness;
+mod pipe;

@@ -9,13 +9,15 @@ mod files;
 mod process;
 mod secrets;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::hook::Action;
-use crate::run::{Outcome, Output, Run};
+use crate::run::{Outcome, Run};
+use crate::trust;
 
 pub use contract::{CONTRACT, Document, HOST_PATH};
 pub use process::Running;
@@ -27,7 +29,7 @@ use files::AttemptFiles;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The directory under which each attempt has one of its own while it lasts.
-    pub runs_dir: std::path::PathBuf,
+    pub runs_dir: PathBuf,
     /// `DOCKER_HOST` for the scripts.
     pub docker_host: String,
     /// `HOME` for the scripts: that of the daemon's user.
@@ -71,6 +73,9 @@ impl Runner {
         let Action::Exec(command) = &run.hook.action else {
             unreachable!("a hook without a program has no attempts");
         };
+        // Asked again before each process: what was safe when the configuration was read may have been
+        // opened to others since.
+        trust::vet(&command.program).map_err(|error| not_started(&error))?;
         let secret = self.secrets.admit(&run.id);
         let attempt = contract::Attempt {
             run,
@@ -85,16 +90,6 @@ impl Runner {
             .map_err(|error| not_started(&error))
     }
 
-    /// Runs one attempt from start to end, however it ends.
-    pub async fn attempt(&self, run: &Run, number: u32) -> (Outcome, Output) {
-        match self.start(run, number, run.hook.deadline.limit) {
-            Ok(mut running) => {
-                let outcome = running.wait().await;
-                (outcome, running.finish().await)
-            }
-            Err(outcome) => (outcome, Output::default()),
-        }
-    }
 }
 
 /// The whole chain of causes in one line, as the outcome is shown by itself.

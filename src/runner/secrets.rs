@@ -26,11 +26,16 @@ impl Secrets {
         self.alive().get(secret).cloned()
     }
 
-    /// A new secret for an attempt of `run`.
-    pub(super) fn admit(&self, run: &RunId) -> Secret {
+    /// A secret that nobody can guess: 256 bits in hexadecimal digits.
+    pub fn fresh() -> String {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// A new secret for an attempt of `run`.
+    pub(super) fn admit(&self, run: &RunId) -> Secret {
+        let text = Secrets::fresh();
         self.alive().insert(text.clone(), run.clone());
         Secret { text, secrets: self.clone() }
     }

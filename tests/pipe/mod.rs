@@ -1,0 +1,5 @@
+//! `docker run` and `docker rm` run scripts on a real engine.
+
+mod gates;
+mod life;
+mod world;
