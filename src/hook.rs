@@ -208,6 +208,11 @@ impl Pattern {
         Ok(Pattern(globset::Glob::new(glob)?.compile_matcher()))
     }
 
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.glob().glob()
+    }
+
     /// Whether the whole of `value` matches.
     pub fn matches(&self, value: &str) -> bool {
         self.0.is_match(value)
