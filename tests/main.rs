@@ -2,5 +2,6 @@
 
 pub mod engine;
 
+mod config;
 mod harness;
 mod pipe;

@@ -73,6 +73,13 @@ fn exec(field: &Field, setting: &Setting<'_>, report: &mut Report) -> Option<(Pa
         report.parse(field, |node| Err::<(), _>(not_a_list(node.text().unwrap_or_default())));
         return None;
     }
+    if matches!(field.value.value, Value::Map(_)) {
+        report.parse(field, |_| {
+            let wrong = Wrong::new("type", "wants a list of the program and its arguments, this is a table");
+            Err::<(), _>(wrong.help("write `exec: [program, argument]`"))
+        });
+        return None;
+    }
     let items = report.elements(field.key, &field.value)?;
     let program = report.parse_node(field.key, &items[0], |node| (setting.find)(scalar::nonempty(node)?));
     let arguments = items[1..].iter().map(|item| report.parse_node(field.key, item, scalar::text));

@@ -9,7 +9,7 @@ use super::report::{Report, Wrong, quoted};
 use super::scalar;
 use super::table::{Field, later, table};
 use crate::hook::{Condition, ExitTest, LabelPattern, Pattern, Test};
-use crate::lifecycle::{PointSet, Reason};
+use crate::lifecycle::{Point, PointSet, Reason};
 
 table! {
     /// A `when`, as written.
@@ -59,7 +59,7 @@ fn one(field: &Field, test: Option<Test>) -> (&Field, Option<Vec<Test>>) {
 /// Notes a test that asks for what nobody can know at one of the points.
 fn report_unknowable(field: &Field, test: &Test, at: Option<PointSet>, report: &mut Report) {
     let at = at.unwrap_or_default();
-    let points: Vec<_> = at.iter().filter(|it| !test.can_be_known_at(*it)).map(|it| it.name()).collect();
+    let points: Vec<_> = at.iter().filter(|it| !test.can_be_known_at(*it)).map(Point::name).collect();
     if points.is_empty() {
         return;
     }
@@ -72,9 +72,14 @@ fn pattern(node: &Node) -> Result<Pattern, Wrong> {
     glob(scalar::nonempty(node)?)
 }
 
+fn regex() -> Wrong {
+    Wrong::new("later", "patterns that begin with `~` are not in this version of boathook yet")
+        .help("write a glob: `*` stands for any text, `?` for one character")
+}
+
 fn glob(text: &str) -> Result<Pattern, Wrong> {
     if text.starts_with('~') {
-        return Err(later("a pattern that begins with ~"));
+        return Err(regex());
     }
     Pattern::parse(text).map_err(|error| {
         let message = format!("is no pattern: {}: {}", quoted(text), error.kind());
@@ -146,11 +151,11 @@ fn label_key(key: &str) -> Result<String, Wrong> {
         return wrong("has no key".to_owned(), "write `key` or `key=value`");
     }
     if key.starts_with('~') {
-        return Err(later("a pattern that begins with ~"));
+        return Err(regex());
     }
     if key.contains(['*', '?', '[', '{']) {
         let message = format!("takes the key to the letter, and {} holds a pattern", quoted(key));
-        return wrong(message, "write the whole key; a pattern can stand after the `=`");
+        return wrong(message, "write the whole key; a pattern can stand in the value");
     }
     Ok(key.to_owned())
 }
@@ -176,7 +181,8 @@ fn exit_code(field: &Field, report: &mut Report) -> Option<Test> {
 }
 
 fn exit_test(node: &Node) -> Result<ExitTest, Wrong> {
-    let text = scalar::text(node).map_err(|it| it.help("write a number, or `\"!=0\"`"))?;
+    let help = "write a number from 0 to 255, or `\"!=0\"`";
+    let text = node.text().ok_or_else(|| scalar::wants("a number", node).help(help))?;
     let (number, test): (&str, fn(i64) -> ExitTest) = match text.strip_prefix("!=") {
         Some(number) => (number.trim(), ExitTest::IsNot),
         None => (text, ExitTest::Is),

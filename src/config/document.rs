@@ -42,7 +42,7 @@ pub(super) fn read(text: &str, report: &mut Report) -> Document {
     let complete = Parser::new_from_str_with_options(text, limits()).all(|next| match next {
         Ok((event, place)) => composer.take(event, place),
         Err(error) => {
-            let (span, wrong) = syntax::explain(&error, text);
+            let (span, wrong) = syntax::explain(&error, text, composer.open_bracket());
             composer.report.push(span, wrong);
             false
         }
@@ -150,14 +150,17 @@ impl Composer<'_> {
         let written = self.text.get(span.clone()).map_or_else(|| tag.to_string(), str::to_owned);
         let wrong =
             Wrong::new("tag", format!("{} is read as a YAML tag, and tags are not read", quoted(&written)))
-                .help(format!("a text that begins with `!` needs quotes: `\"{written}\"`"));
+                .help(format!("remove it; a text that begins with `!` needs quotes: `\"{written}\"`"));
         self.report.push(span, wrong);
         true
     }
 
     fn repeat(&mut self, anchor: usize, span: Span) -> bool {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
-            self.report.push(span.clone(), Wrong::new("anchor", "an alias cannot repeat what it is part of"));
+            self.report.push(
+                span.clone(),
+                Wrong::new("anchor", "an alias cannot repeat what it is part of").help("write the value out"),
+            );
             return self.finish(Node { span, value: Value::Broken }, 0, 1);
         };
         let size = node.size();
@@ -177,6 +180,12 @@ impl Composer<'_> {
         };
         // Its content is counted already, and so it can be closed where the count has ended the reading.
         self.finish(Node { span, value }, anchor, 0)
+    }
+
+    /// Where the innermost table or list begins, if it begins with a bracket.
+    fn open_bracket(&self) -> Option<usize> {
+        let start = self.open.last()?.span.start;
+        self.text[start..].starts_with(['[', '{']).then_some(start)
     }
 
     fn close_all(&mut self) {
@@ -226,12 +235,15 @@ fn read_key(node: Node, before: &[Entry], report: &mut Report) -> Key {
         Node { value: Value::Scalar { text, .. }, span } => match before.iter().find(|it| it.key == text) {
             None => return Key::Good(text, span),
             Some(first) => {
-                let line = report.line(&first.key_span);
-                let message = format!("{} is written twice, first in line {line}", quoted(&text));
+                let place = report.place_of(&first.key_span, &span);
+                let message = format!("{} is written twice, the first is {place}", quoted(&text));
                 (Wrong::new("twice", message).help("keep one of the two"), span)
             }
         },
-        Node { span, .. } => (Wrong::new("key", "a key must be a word, not a list or a table"), span),
+        Node { span, .. } => {
+            let wrong = Wrong::new("key", "a key must be a word, not a list or a table");
+            (wrong.help("write `key: value`"), span)
+        }
     };
     report.push(span, wrong);
     Key::Refused

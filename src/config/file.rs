@@ -56,7 +56,8 @@ pub(super) fn resolve(path: &Path, text: &str, find: Find<'_>, report: &mut Repo
         return None;
     }
     let Some(root) = root.filter(|it| !it.is_null()) else {
-        let wrong = Wrong::new("empty", "the file is empty").help("begin with `version: 1`");
+        let holds = if text.trim().is_empty() { "is empty" } else { "holds nothing but comments" };
+        let wrong = Wrong::new("empty", format!("the file {holds}")).help("begin with `version: 1`");
         report.push(0..0, wrong);
         return None;
     };
@@ -201,8 +202,8 @@ fn report_shared_names(drafts: &[Option<HookDraft>], report: &mut Report) {
     for field in drafts.iter().flatten().filter_map(|it| it.name.as_ref()) {
         let Some(name) = field.value.text().filter(|it| HookName::parse(it).is_some()) else { continue };
         if let Some(before) = first.get(name) {
-            let line = report.line(&before.value.span);
-            let message = format!("another hook is called {}, in line {line}", quoted(name));
+            let place = report.place_of(&before.value.span, &field.value.span);
+            let message = format!("another hook is called {}, {place}", quoted(name));
             report.push(
                 field.value.span.clone(),
                 Wrong::new("twice", message).help("give each hook a name of its own"),
@@ -221,7 +222,9 @@ fn docker(node: &Node) -> Result<String, Wrong> {
             Err(Wrong::new("path", format!("wants an absolute path, this is {}", quoted(path)))
                 .help(format!("write `unix:///{path}`")))
         }
-        Some((scheme @ ("tcp" | "http" | "https"), _)) => Err(later(&format!("{scheme}://"))),
+        Some((scheme @ ("tcp" | "http" | "https"), _)) => {
+            Err(later(&format!("{scheme}://")).help(format!("write `{}`", Config::DOCKER)))
+        }
         None if text.starts_with('/') => {
             Err(Wrong::new("docker", "is a path without its scheme").help(format!("write `unix://{text}`")))
         }
@@ -243,7 +246,7 @@ fn gate_deadline(node: &Node) -> Result<Duration, Wrong> {
     if span < Config::GATE_DEADLINE_END {
         return Ok(span);
     }
-    let message = format!("is {}, and docker gives up on a plugin after two minutes", show_duration(span));
+    let message = format!("is {}, longer than docker can be kept waiting", show_duration(span));
     Err(Wrong::new("range", message).help("write less than `110s`"))
 }
 

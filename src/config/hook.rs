@@ -116,18 +116,20 @@ impl HookDraft {
     fn deadline(&self, at: Option<PointSet>, setting: &Setting<'_>, report: &mut Report) -> Option<Deadline> {
         let inherited = setting.inherited.unwrap_or(Deadline::DEFAULT);
         let gates = at.is_some_and(has_gate);
+        // What a `deny` is told about its timeout is that it has none.
+        let runs = self.deny.is_none();
         let limit = report.parse_or(self.timeout.as_ref(), inherited.limit, |node| {
             let limit = quantity::duration(node, Zero::Refused)?;
             match setting.gate_deadline {
-                Some(gate) if gates && limit > gate => Err(too_long_for_a_gate(limit, gate)),
+                Some(gate) if gates && runs && limit > gate => Err(too_long_for_a_gate(limit, gate)),
                 _ => Ok(limit),
             }
         });
-        let runs = self.deny.is_none() && !self.outline.settles(&["timeout"]);
         if let Some((span, wrong)) = &setting.fits_gates
             && gates
             && runs
             && self.timeout.is_none()
+            && !self.outline.settles(&["timeout"])
         {
             report.push(span.clone(), wrong.clone());
         }
@@ -146,7 +148,7 @@ impl HookDraft {
         let words = [("deny", OnFailure::Deny), ("ignore", OnFailure::Ignore), ("stop", OnFailure::Stop)];
         report.parse(field, |node| {
             let meant = scalar::one_of(node, &words)?;
-            match at.and_then(|at| misplaced(meant, at)) {
+            match at.filter(|_| self.deny.is_none()).and_then(|at| misplaced(meant, at)) {
                 Some(wrong) => Err(wrong),
                 None => Ok(meant),
             }

@@ -7,7 +7,8 @@
 //!
 //! The way through: text → `document` (a tree with places) → `table!` drafts that mirror the file →
 //! resolved types. Reading the file and looking at programs is done around that; everything
-//! between is a pure function of the text. [`salvage`] reads what it can of a broken file.
+//! between is a pure function of the text. Of YAML, tables, lists and scalars are read; `&anchor` and
+//! `*alias` repeat a value; tags and merge keys (`<<`) are refused. [`salvage`] reads what it can of a broken file.
 
 mod action;
 mod condition;
@@ -16,6 +17,7 @@ mod file;
 mod hook;
 mod near;
 mod node;
+mod parse;
 mod plugin;
 mod point;
 mod program;
@@ -37,6 +39,7 @@ use crate::hook::{Hook, Outage};
 use crate::trust;
 
 pub use plugin::PluginName;
+pub use quantity::show_duration;
 pub use report::{Diagnostic, Report};
 pub use salvage::{Salvaged, salvage};
 
@@ -72,8 +75,7 @@ impl Config {
     pub const STATE_DIR: &str = "/var/lib/boathook";
     /// The longest that a gate may take if the file does not say.
     pub const GATE_DEADLINE: Duration = Duration::from_secs(60);
-    /// What a gate's deadline must stay below: the engine gives a plugin two minutes, and the
-    /// answer has to travel.
+    /// What a gate's deadline must stay below: somebody waits for the answer, and it has to travel.
     pub const GATE_DEADLINE_END: Duration = Duration::from_secs(110);
     /// How many runs there are at once if the file does not say.
     pub const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
@@ -91,9 +93,9 @@ impl Config {
 ///
 /// With all mistakes at once, in the order of the file. A file that cannot be read is one mistake.
 pub fn load(path: &Path) -> Result<Config, Report> {
-    let text = source::read(path).map_err(|wrong| {
-        let mut report = Report::new(path, "");
-        report.push(0..0, wrong);
+    let text = source::read(path).map_err(|unreadable| {
+        let mut report = Report::new(path, &unreadable.text);
+        report.push(unreadable.span, unreadable.wrong);
         report
     })?;
     let mut report = Report::new(path, &text);
@@ -107,5 +109,90 @@ pub fn load(path: &Path) -> Result<Config, Report> {
     match config {
         Some(config) if report.is_empty() => Ok(config),
         _ => Err(report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Report, file};
+
+    /// Every key that is read, in every style of YAML.
+    const SOUND: &str = include_str!("../../tests/config/sound.yaml");
+    const WRONG: &str = include_str!("../../tests/config/eight-mistakes.yaml");
+
+    /// What means something to YAML or to a reader here.
+    const SPICE: [&str; 30] = [
+        ":",
+        ": ",
+        "- ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"",
+        "'",
+        "|",
+        ">",
+        "&a ",
+        "*a",
+        "!",
+        "!=0",
+        "<<: ",
+        "#",
+        "\n",
+        "\r\n",
+        "\t",
+        "~",
+        "\0",
+        "\u{feff}",
+        "ü",
+        "🪝",
+        "0",
+        "99999999999999999999",
+        "---\n",
+        "? ",
+        "%",
+    ];
+
+    /// `text` with a few pieces put in, taken out or repeated.
+    fn spoiled(text: &str, chance: &mut fastrand::Rng) -> String {
+        let mut chars: Vec<char> = text.chars().collect();
+        for _ in 0..chance.usize(1..6) {
+            let at = chance.usize(..=chars.len());
+            let end = (at + chance.usize(..20)).min(chars.len());
+            match chance.u8(..3) {
+                0 => drop(chars.drain(at..end)),
+                1 => {
+                    let piece = chars[at..end].to_vec();
+                    chars.splice(at..at, piece);
+                }
+                _ => {
+                    let piece = SPICE[chance.usize(..SPICE.len())].chars();
+                    chars.splice(at..at, piece);
+                }
+            }
+        }
+        chars.into_iter().collect()
+    }
+
+    #[test]
+    fn no_text_makes_it_panic_and_every_mistake_lies_within_the_text() {
+        let mut chance = fastrand::Rng::with_seed(1);
+        let mut refused = 0;
+        for nth in 0..3000 {
+            let text = spoiled(if nth % 2 == 0 { SOUND } else { WRONG }, &mut chance);
+            let mut report = Report::new(Path::new("c.yaml"), &text);
+
+            let config = file::resolve(Path::new("/c.yaml"), &text, &|it| Ok(it.into()), &mut report);
+
+            assert!(config.is_some() || !report.is_empty(), "refused without a word:\n{text}");
+            for mistake in report.diagnostics() {
+                assert!(text.get(mistake.span.clone()).is_some(), "{mistake:?}\n{text}");
+            }
+            refused += usize::from(!report.to_string().is_empty());
+        }
+        assert!((1500..3000).contains(&refused), "some are spoiled and some are not: {refused}");
     }
 }

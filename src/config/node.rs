@@ -85,3 +85,8 @@ impl Node {
         }
     }
 }
+
+/// The beginning of the character that `byte` lies in, or the end of `text`.
+pub(super) fn floor(text: &str, byte: usize) -> usize {
+    (0..=byte.min(text.len())).rev().find(|it| text.is_char_boundary(*it)).unwrap_or(0)
+}

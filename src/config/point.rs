@@ -1,5 +1,6 @@
 //! The points of a hook: its `at`.
 
+use super::near::{listed, nearest};
 use super::node::Node;
 use super::report::{Report, Wrong, quoted};
 use super::scalar;
@@ -79,10 +80,10 @@ fn point(node: &Node) -> Result<Point, Wrong> {
         Some((_, meant)) => unknown(text).help(format!("did you mean `{meant}`?")),
         None => {
             let names = Point::ALL.map(Point::name);
-            Wrong {
-                message: unknown(text).message,
-                ..scalar::unknown_word(text, names.into_iter().chain(LATER))
-            }
+            unknown(text).help(match nearest(text, names.into_iter().chain(LATER)) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("write {}", listed(names, "or")),
+            })
         }
     })
 }

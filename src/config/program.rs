@@ -32,11 +32,12 @@ pub(super) fn find(written: &str, directory: &Path) -> Result<PathBuf, Wrong> {
 
 /// What is said about a file that others could have written.
 pub(super) fn untrusted(distrust: &Distrust) -> Wrong {
-    let wrong = Wrong::new("untrusted", distrust.to_string());
-    match distrust.fix() {
-        Some(fix) => wrong.help(format!("run `{fix}`")),
-        None => wrong,
-    }
+    let message = match distrust {
+        Distrust::Look { path, source } => format!("`{}` cannot be looked at: {source}", path.display()),
+        other => other.to_string(),
+    };
+    let fix = distrust.fix().map(|fix| format!("run `{fix}`"));
+    Wrong::new("untrusted", message).help(fix.as_deref().unwrap_or("name a path that leads to a file"))
 }
 
 fn look_up(name: &str, directory: &Path) -> Result<PathBuf, Wrong> {
@@ -61,7 +62,8 @@ fn missing(path: &Path, error: &io::Error) -> Wrong {
     match error.kind() {
         io::ErrorKind::NotFound => Wrong::new("program", format!("names `{shown}`, which does not exist"))
             .help("put the program there; a path is relative to the directory of this file"),
-        _ => Wrong::new("program", format!("names `{shown}`, which cannot be looked at: {error}")),
+        _ => Wrong::new("program", format!("names `{shown}`, which cannot be looked at: {error}"))
+            .help("write a path that leads to a program"),
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn size(node: &Node, range: RangeInclusive<u64>) -> Result<u64, Wrong
 }
 
 /// `span` as it would be written.
-pub(super) fn show_duration(span: Duration) -> String {
+pub fn show_duration(span: Duration) -> String {
     show(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), &TIMES, "0s")
 }
 
@@ -173,7 +173,8 @@ fn size_guess(text: &str) -> String {
 }
 
 fn unknown_unit(unit: &str, text: &str, meant: Option<&str>) -> Wrong {
-    let wrong = Wrong::new("unit", format!("has an unknown unit {} in {}", quoted(unit), quoted(text)));
+    let wrong =
+        Wrong::new("unit", format!("has an unknown unit {} in {}", quoted(unit.trim()), quoted(text)));
     match meant {
         Some(meant) => wrong.help(format!("write `{}`", text.replacen(unit, meant, 1))),
         None => wrong,
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_wrong_unit_is_mended_in_place() {
-        let help = |text| duration(&node(text), Zero::Refused).unwrap_err().help;
+        let help = |text| duration(&node(text), Zero::Refused).expect_err("it is wrong").help;
 
         assert_eq!(help("5 min").as_deref(), Some("write `5m`"));
         assert_eq!(help("5sec").as_deref(), Some("write `5s`"));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::node::Span;
+use super::node::{Span, floor};
 use super::snippet::{Paint, Snippet};
 
 /// The longest piece of the file that a message repeats, in characters.
@@ -20,7 +20,8 @@ pub struct Diagnostic {
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
-    /// The bytes of the text that are meant. Empty: a place between two of them.
+    /// The bytes of the text that are meant. Empty: a place between two of them; `0..0`: the file as
+    /// a whole.
     pub span: Span,
     /// What is wrong. Printable, one line.
     pub message: String,
@@ -28,6 +29,15 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// What kind of mistake it is, one word, the same in every version.
     pub code: &'static str,
+}
+
+impl Diagnostic {
+    /// Whether `other` says nothing new. A directory that others can write is one mistake, however
+    /// many programs lie in it.
+    fn tells(&self, other: &Diagnostic) -> bool {
+        self == other
+            || (self.code == "untrusted" && self.code == other.code && self.message == other.message)
+    }
 }
 
 /// What is wrong with a value, said without its place: the message goes on after the key's name.
@@ -76,26 +86,24 @@ impl Report {
     /// read more than once.
     pub(super) fn push(&mut self, span: Span, wrong: Wrong) {
         let (line, column) = position(&self.text, span.start);
-        let diagnostic = Diagnostic {
-            file: self.file.clone(),
-            line,
-            column,
-            span,
-            message: printable(&wrong.message),
-            help: wrong.help.as_deref().map(printable),
-            code: wrong.code,
-        };
+        let Wrong { code, message, help } = wrong;
+        let (message, help) = (printable(&message), help.as_deref().map(printable));
+        let diagnostic = Diagnostic { file: self.file.clone(), line, column, span, message, help, code };
         let after = self
             .diagnostics
             .partition_point(|it| (it.span.start, it.code) <= (diagnostic.span.start, diagnostic.code));
-        if !self.diagnostics.contains(&diagnostic) {
+        if !self.diagnostics.iter().any(|it| it.tells(&diagnostic)) {
             self.diagnostics.insert(after, diagnostic);
         }
     }
 
-    /// The line in which `span` begins, from 1.
-    pub(super) fn line(&self, span: &Span) -> usize {
-        position(&self.text, span.start).0
+    /// Where `earlier` is, for a message about `later`.
+    pub(super) fn place_of(&self, earlier: &Span, later: &Span) -> String {
+        let line = |span: &Span| position(&self.text, span.start).0;
+        match line(earlier) {
+            same if same == line(later) => "earlier in this line".to_owned(),
+            line => format!("in line {line}"),
+        }
     }
 
     /// The report for a terminal that shows colours.
@@ -157,7 +165,7 @@ impl fmt::Display for Shown<'_> {
 
 /// The line and column of a byte, both from 1, the column in characters.
 fn position(text: &str, byte: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(byte)];
+    let before = &text[..floor(text, byte)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
@@ -169,6 +177,9 @@ fn printable(text: &str) -> String {
 
 /// A piece of the file for a message: cut if it is long.
 pub(super) fn quoted(text: &str) -> String {
+    if text.is_empty() {
+        return "`\"\"`".to_owned();
+    }
     match text.char_indices().nth(QUOTED_CHARS_MAX) {
         Some((end, _)) => format!("`{}…`", &text[..end]),
         None => format!("`{text}`"),

@@ -10,7 +10,10 @@ use super::report::{Wrong, quoted};
 pub(super) fn text(node: &Node) -> Result<&str, Wrong> {
     let text = node.text().ok_or_else(|| wants("text", node))?;
     match text.contains('\0') {
-        true => Err(Wrong::new("nul", "holds a NUL character, which no program can be given")),
+        true => {
+            let wrong = Wrong::new("nul", "holds a NUL character, which no program can be given");
+            Err(wrong.help("remove the `\\0`"))
+        }
         false => Ok(text),
     }
 }
@@ -18,7 +21,9 @@ pub(super) fn text(node: &Node) -> Result<&str, Wrong> {
 /// Text that is not empty.
 pub(super) fn nonempty(node: &Node) -> Result<&str, Wrong> {
     match text(node)? {
-        it if it.trim().is_empty() => Err(Wrong::new("empty", "is empty")),
+        it if it.trim().is_empty() => {
+            Err(Wrong::new("empty", "is empty").help("write something, or remove it"))
+        }
         it => Ok(it),
     }
 }
@@ -75,7 +80,13 @@ pub(super) fn unknown_word<'a>(written: &str, words: impl Iterator<Item = &'a st
 
 /// The mistake of a value of the wrong kind.
 pub(super) fn wants(what: &str, node: &Node) -> Wrong {
-    Wrong::new("type", format!("wants {what}, this is {}", node.kind()))
+    let help = match node.value {
+        Value::List(_) => "write one value, without `[ ]` or `-`",
+        Value::Map(_) => "write one value, not a table",
+        _ if node.is_null() => "write one, or remove this",
+        _ => return Wrong::new("type", format!("wants {what}, this is {}", node.kind())),
+    };
+    Wrong::new("type", format!("wants {what}, this is {}", node.kind())).help(help)
 }
 
 #[cfg(test)]
@@ -97,7 +108,7 @@ mod tests {
         for (written, help) in
             [("yes", "write `true`, without quotes"), ("Off", "write `false`, without quotes")]
         {
-            assert_eq!(boolean(&plain(written)).unwrap_err().help.as_deref(), Some(help));
+            assert_eq!(boolean(&plain(written)).expect_err("it is wrong").help.as_deref(), Some(help));
         }
         assert!(boolean(&quoted("true")).is_err());
     }
@@ -116,11 +127,11 @@ mod tests {
 
         assert_eq!(one_of(&plain("closed"), &words), Ok(2));
         assert_eq!(
-            one_of(&plain("close"), &words).unwrap_err().help.as_deref(),
+            one_of(&plain("close"), &words).expect_err("it is wrong").help.as_deref(),
             Some("did you mean `closed`?")
         );
         assert_eq!(
-            one_of(&plain("x"), &words).unwrap_err().help.as_deref(),
+            one_of(&plain("x"), &words).expect_err("it is wrong").help.as_deref(),
             Some("write `open` or `closed`")
         );
     }

@@ -60,10 +60,10 @@ impl fmt::Display for Snippet<'_> {
 }
 
 impl Snippet<'_> {
-    /// The line with a mark below what is meant; nothing where the file has no such line.
+    /// The line with a mark below what is meant; nothing where the file as a whole is meant.
     fn write_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let it = self.diagnostic;
-        let Some(line) = self.text.lines().nth(it.line - 1).filter(|line| !line.trim().is_empty()) else {
+        let Some(line) = self.text.lines().nth(it.line - 1).filter(|_| it.span != (0..0)) else {
             return Ok(());
         };
         let chars: Vec<char> = line.trim_end().chars().map(shown).collect();
@@ -157,7 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn a_place_after_the_last_line_is_shown_without_a_line() {
-        assert_eq!(shown("", &mistake(1, 1, 0..0), Paint::Plain), "c.yaml:1:1: wrong [code]\nhelp: mend it");
+    fn what_is_wrong_with_the_whole_file_is_shown_without_a_line() {
+        assert_eq!(
+            shown("version: 1", &mistake(1, 1, 0..0), Paint::Plain),
+            "c.yaml:1:1: wrong [code]\nhelp: mend it"
+        );
     }
 }

@@ -4,21 +4,37 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::node::Span;
 use super::report::Wrong;
 
 /// The largest file that is read: thousands of hooks fit, a disk image named by mistake does not.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Why there is no text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    pub(super) wrong: Wrong,
+    /// What can be shown of the file, and where in it the mistake is.
+    pub(super) text: String,
+    pub(super) span: Span,
+}
+
+impl From<Wrong> for Unreadable {
+    fn from(wrong: Wrong) -> Unreadable {
+        Unreadable { wrong, text: String::new(), span: 0..0 }
+    }
+}
+
 /// The text in `path`, without a byte order mark.
-pub(super) fn read(path: &Path) -> Result<String, Wrong> {
+pub(super) fn read(path: &Path) -> Result<String, Unreadable> {
     // Asked first: opening a pipe that nobody writes to would wait for ever.
     let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
     if metadata.is_dir() {
-        return Err(Wrong::new("file", "this is a directory, not a file")
-            .help(format!("name the file in it: `{}`", path.join("config.yaml").display())));
+        let help = format!("name the file in it: `{}`", path.join("config.yaml").display());
+        return Err(Wrong::new("file", "this is a directory, not a file").help(help).into());
     }
     if !metadata.is_file() {
-        return Err(Wrong::new("file", "this is not a regular file").help("name a file"));
+        return Err(Wrong::new("file", "this is not a regular file").help("name a file").into());
     }
     let mut bytes = Vec::new();
     fs::File::open(path)
@@ -28,18 +44,22 @@ pub(super) fn read(path: &Path) -> Result<String, Wrong> {
 }
 
 /// The text that `bytes` are.
-fn decode(bytes: Vec<u8>) -> Result<String, Wrong> {
+fn decode(bytes: Vec<u8>) -> Result<String, Unreadable> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(Wrong::new("too-large", "the file is larger than 1 MiB, no configuration is"));
+        let wrong = Wrong::new("too-large", "the file is larger than 1 MiB, no configuration is");
+        return Err(wrong.help("name the right file").into());
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Wrong::new("encoding", "the file is UTF-16").help("save it as UTF-8"));
+        return Err(Wrong::new("encoding", "the file is UTF-16").help("save it as UTF-8").into());
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        Wrong::new("encoding", format!("the file is not UTF-8: line {line} holds a byte that is none"))
-            .help("save it as UTF-8")
+        let at = error.utf8_error().valid_up_to();
+        let wrong = Wrong::new(
+            "encoding",
+            format!("the file is not UTF-8: here is the byte {:#04x}", error.as_bytes()[at]),
+        );
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        Unreadable { wrong: wrong.help("save it as UTF-8"), text, span: at..at + 1 }
     })?;
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
@@ -55,7 +75,7 @@ fn unreadable(error: &io::Error) -> Wrong {
         }
         io::ErrorKind::PermissionDenied => wrong("the file may not be read by this user")
             .help("run as root, or as the user that boathook runs as"),
-        _ => wrong(&format!("the file cannot be read: {error}")),
+        _ => wrong(&format!("the file cannot be read: {error}")).help("name another file"),
     }
 }
 
@@ -70,12 +90,9 @@ mod tests {
 
     #[test]
     fn what_is_not_text_is_told_apart() {
-        let code = |bytes: &[u8]| decode(bytes.to_vec()).map_err(|it| it.message);
+        let code = |bytes: &[u8]| decode(bytes.to_vec()).map_err(|it| it.wrong.message);
 
-        assert_eq!(
-            code(b"a\nb\xff"),
-            Err("the file is not UTF-8: line 2 holds a byte that is none".to_owned())
-        );
+        assert_eq!(code(b"a\nb\xff"), Err("the file is not UTF-8: here is the byte 0xff".to_owned()));
         assert_eq!(code(b"\xff\xfea\0"), Err("the file is UTF-16".to_owned()));
         let large = vec![b'#'; usize::try_from(FILE_BYTES_MAX).expect("a megabyte") + 1];
         assert!(code(&large).is_err());

@@ -2,19 +2,51 @@
 
 use granit_parser::{ErrorKind, ScanError};
 
-use super::node::Span;
+use super::node::{Span, floor};
 use super::report::Wrong;
 
-/// The place and the words for `error`.
-pub(super) fn explain(error: &ScanError, text: &str) -> (Span, Wrong) {
+/// The place and the words for `error`; `bracket` is the last one that was opened and not closed.
+pub(super) fn explain(error: &ScanError, text: &str, bracket: Option<usize>) -> (Span, Wrong) {
     let at = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
-    let at = text.floor_char_boundary(at);
+    let at = floor(text, at);
     // At the end of the file the place to look at is the last thing that was written.
     let at = if text[at..].trim().is_empty() { text.trim_end().len() } else { at };
     if let Some(tab) = tab_in_indentation(text, at) {
         return (tab..tab + 1, wrong("a tab in the indentation", "indent with spaces"));
     }
-    (at..at, wrong_of(error.kind()))
+    if let Some(colon) = glued_key(text, at).filter(|_| *error.kind() == ErrorKind::MappingValueNotAllowed) {
+        return (colon..colon + 1, wrong("no space after the `:` of a key", "write `key: value`"));
+    }
+    match bracket {
+        // A bracket closes in its line, or the lines below it are all commas: look where it opened.
+        Some(bracket)
+            if bracket < at && text[bracket..at].contains('\n') && may_be_unclosed(error.kind()) =>
+        {
+            (bracket..bracket + 1, unclosed(text[bracket..].starts_with('[')))
+        }
+        _ => (at..at, wrong_of(error.kind())),
+    }
+}
+
+/// Whether `kind` is what the parser says of a bracket that was never closed.
+fn may_be_unclosed(kind: &ErrorKind) -> bool {
+    use ErrorKind as K;
+    matches!(
+        kind,
+        K::UnclosedFlowCollection { .. }
+            | K::UnexpectedEofFlowSequence
+            | K::UnexpectedEofFlowMapping
+            | K::UnexpectedEofImplicitFlowMapping
+            | K::ExpectedFlowSequenceSeparator
+            | K::ExpectedFlowMappingSeparator
+            | K::MappingValueNotAllowed
+            | K::InvalidColonPlacement
+            | K::BlockEntryInFlowCollection
+            | K::InvalidFlowScalarIndent
+            | K::InvalidIndentation
+            | K::SimpleKeyExpected
+            | K::InvalidSimpleKey
+    )
 }
 
 fn wrong(message: impl AsRef<str>, help: &str) -> Wrong {
@@ -38,11 +70,11 @@ fn wrong_of(kind: &ErrorKind) -> Wrong {
         K::SimpleKeyExpected | K::InvalidSimpleKey => {
             wrong("a key without a `:` and a space after it", "write `key: value`")
         }
-        K::UnclosedFlowCollection { open } => unclosed(*open),
-        K::UnexpectedEofFlowSequence | K::ExpectedFlowSequenceSeparator => unclosed('['),
+        K::UnclosedFlowCollection { open } => unclosed(*open == '['),
+        K::UnexpectedEofFlowSequence | K::ExpectedFlowSequenceSeparator => unclosed(true),
         K::UnexpectedEofFlowMapping
         | K::UnexpectedEofImplicitFlowMapping
-        | K::ExpectedFlowMappingSeparator => unclosed('{'),
+        | K::ExpectedFlowMappingSeparator => unclosed(false),
         K::MisplacedFlowCollectionEnd => {
             wrong("a closing bracket without an opening one", "remove it, or put the text in quotes")
         }
@@ -63,12 +95,22 @@ fn wrong_of(kind: &ErrorKind) -> Wrong {
     }
 }
 
-fn unclosed(open: char) -> Wrong {
-    let (close, what) = if open == '[' { (']', "list") } else { ('}', "table") };
+fn unclosed(is_list: bool) -> Wrong {
+    let (open, close, what) = if is_list { ('[', ']', "list") } else { ('{', '}', "table") };
     wrong(
-        format!("a {what} that `{open}` opened goes on here without a `,` or its end"),
+        format!("a {what} that `{open}` opens is not closed, or a `,` is missing in it"),
         &format!("close it with `{close}`, or put a text that holds brackets in quotes"),
     )
+}
+
+/// The colon of a `key:value` in the line above `at`, which YAML reads as the beginning of a text.
+fn glued_key(text: &str, at: usize) -> Option<usize> {
+    let line_start = text[..at].rfind('\n')?;
+    let above = text[..line_start].trim_end();
+    let start = above.rfind('\n').map_or(0, |newline| newline + 1);
+    let word = above[start..].find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ' ' | '-'))?;
+    let rest = above[start + word..].strip_prefix(':')?;
+    (!rest.is_empty() && !rest.starts_with(' ')).then_some(start + word)
 }
 
 /// The first tab in the indentation of the line that holds `at`, or of the line after it.

@@ -109,7 +109,7 @@ pub(super) fn read_fields(node: &Node, keys: &Keys, report: &mut Report) -> Opti
         _ => {
             let message = format!("{} is a table of `key: value`, this is {}", keys.what, node.kind());
             let wrong =
-                Wrong::new("type", message).help(format!("its keys are {}", listed(visible(keys), "and")));
+                Wrong::new("type", message).help(format!("its keys: {}", listed(visible(keys), "and")));
             report.push(node.span.clone(), wrong);
             return None;
         }
@@ -158,7 +158,7 @@ fn refused(keys: &Keys, key: &str) -> Wrong {
     let wrong = Wrong::new("unknown-key", format!("{} has no key {}", keys.what, quoted(key)));
     match meant(keys, key) {
         Some(meant) => wrong.help(format!("did you mean `{meant}`?")),
-        None => wrong.help(format!("the keys are {}", listed(visible(keys), "and"))),
+        None => wrong.help(format!("write {}", listed(visible(keys), "or"))),
     }
 }
 
@@ -169,86 +169,7 @@ fn visible(keys: &Keys) -> impl Iterator<Item = &'static str> {
 /// What is said about everything that boathook knows and this version does not do.
 pub(super) fn later(what: &str) -> Wrong {
     Wrong::new("later", format!("`{what}` is not in this version of boathook yet"))
-        .help("remove it: boathook does not start with a configuration that it would only half obey")
-}
-
-impl Report {
-    /// Reads the value of `field`, or notes what is wrong with it.
-    pub(super) fn parse<'n, T>(
-        &mut self,
-        field: &'n Field,
-        read: impl FnOnce(&'n Node) -> Result<T, Wrong>,
-    ) -> Option<T> {
-        self.parse_node(field.key, &field.value, read)
-    }
-
-    /// Reads `node`, which belongs to `key`, or notes what is wrong with it.
-    pub(super) fn parse_node<'n, T>(
-        &mut self,
-        key: &str,
-        node: &'n Node,
-        read: impl FnOnce(&'n Node) -> Result<T, Wrong>,
-    ) -> Option<T> {
-        if node.value == Value::Broken {
-            return None;
-        }
-        read(node).map_err(|wrong| self.push(node.span.clone(), about(key, wrong))).ok()
-    }
-
-    /// Reads the value of `field` if it was written, and is `default` if not.
-    pub(super) fn parse_or<'n, T>(
-        &mut self,
-        field: Option<&'n Field>,
-        default: T,
-        read: impl FnOnce(&'n Node) -> Result<T, Wrong>,
-    ) -> Option<T> {
-        match field {
-            Some(field) => self.parse(field, read),
-            None => Some(default),
-        }
-    }
-
-    /// Notes that `keys` are missing from a table, unless what stands there is reported already.
-    pub(super) fn missing(&mut self, outline: &Outline, keys: &[&str], wrong: Wrong) {
-        if !outline.settles(keys) {
-            self.push(outline.span.start..outline.span.start, wrong);
-        }
-    }
-
-    /// The elements of a list; one value by itself is a list of one. Notes an empty list.
-    pub(super) fn elements<'n>(&mut self, key: &str, node: &'n Node) -> Option<&'n [Node]> {
-        match &node.value {
-            Value::List(items) if items.is_empty() => {
-                let wrong = Wrong::new("empty", format!("`{key}` is an empty list"));
-                self.push(node.span.clone(), wrong.help(format!("name at least one, or remove `{key}`")));
-                None
-            }
-            Value::List(items) => Some(items),
-            Value::Broken => None,
-            _ => Some(std::slice::from_ref(node)),
-        }
-    }
-
-    /// Reads every element of a list, or a value by itself; `None` if one of them is wrong.
-    pub(super) fn parse_each<'n, T>(
-        &mut self,
-        field: &'n Field,
-        mut read: impl FnMut(&'n Node) -> Result<T, Wrong>,
-    ) -> Option<Vec<T>> {
-        let items = self.elements(field.key, &field.value)?;
-        // All of them before any is required, so that each mistake is shown.
-        let parsed: Vec<Option<T>> =
-            items.iter().map(|item| self.parse_node(field.key, item, &mut read)).collect();
-        parsed.into_iter().collect()
-    }
-}
-
-/// `wrong` as a sentence about `key`. A message that begins with a backtick speaks for itself.
-fn about(key: &str, wrong: Wrong) -> Wrong {
-    if wrong.message.starts_with('`') {
-        return wrong;
-    }
-    Wrong { message: format!("`{key}` {}", wrong.message), ..wrong }
+        .help("remove it: it would not be obeyed")
 }
 
 #[cfg(test)]
@@ -294,6 +215,6 @@ mod tests {
         assert_eq!(mistakes[0], "a boat has no key `nam` did you mean `name`?");
         assert_eq!(mistakes[1], "a boat has no key `paddles` did you mean `oars`?");
         assert!(mistakes[2].starts_with("`sail` is not in this version"), "{}", mistakes[2]);
-        assert_eq!(mistakes[3], "a boat has no key `colour` the keys are `name` and `oars`");
+        assert_eq!(mistakes[3], "a boat has no key `colour` write `name` or `oars`");
     }
 }

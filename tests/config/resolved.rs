@@ -1,0 +1,162 @@
+//! What a configuration without mistakes resolves to.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use boathook::config::{self, Config};
+use boathook::hook::{Action, Deadline, Hook, OnFailure, Outage, Retry, Test};
+use boathook::lifecycle::Point;
+
+use super::scratch::Scratch;
+
+fn load(scratch: &Scratch, text: &str) -> Config {
+    let path = scratch.write("config.yaml", text.as_bytes(), 0o644);
+    config::load(&path).unwrap_or_else(|report| panic!("{report}"))
+}
+
+/// The only hook of a file that holds nothing else; `text` is its keys in a line.
+fn hook(scratch: &Scratch, keys: &str) -> Hook {
+    let config = load(scratch, &format!("version: 1\nhooks:\n  - {{name: h, {keys}}}\n"));
+    Hook::clone(&config.hooks[0])
+}
+
+#[test]
+fn a_file_that_says_nothing_gives_the_defaults() {
+    let scratch = Scratch::new();
+
+    let config = load(&scratch, "version: 1\n");
+
+    assert_eq!(config.path, scratch.path("config.yaml"));
+    assert_eq!(config.docker, "unix:///var/run/docker.sock");
+    assert_eq!(config.state_dir, Path::new("/var/lib/boathook"));
+    assert_eq!(config.plugin.socket_path(), Path::new("/run/docker/plugins/boathook.sock"));
+    assert_eq!(config.outage, Outage::Open);
+    assert_eq!(config.gate_deadline, Duration::from_secs(60));
+    assert_eq!(config.concurrency.get(), 8);
+    assert_eq!(config.output_bytes_max, 65_536);
+    assert_eq!(config.drain, Duration::from_secs(10));
+    assert!(config.hooks.is_empty());
+}
+
+#[test]
+fn what_is_written_holds() {
+    let scratch = Scratch::new();
+
+    let config = load(
+        &scratch,
+        "version: 1\ndocker: unix:///run/other.sock\nstate_dir: /srv/state\nplugin: {name: mine, kinds: authz}\n\
+         outage: closed\ngate_deadline: 1m30s\ndefaults: {timeout: 2s, kill_after: 0s}\nconcurrency: 2\n\
+         retention: {output: 1MiB}\ndrain: 0s\nhooks:\n  - {name: h, at: post_start, exec: [hooks/sound.sh]}\n",
+    );
+
+    assert_eq!(config.docker, "unix:///run/other.sock");
+    assert_eq!(config.state_dir, Path::new("/srv/state"));
+    assert_eq!(config.plugin.as_str(), "mine");
+    assert_eq!(config.outage, Outage::Closed);
+    assert_eq!(config.gate_deadline, Duration::from_secs(90));
+    assert_eq!(config.concurrency.get(), 2);
+    assert_eq!(config.output_bytes_max, 1 << 20);
+    assert_eq!(config.drain, Duration::ZERO);
+    let deadline = Deadline { limit: Duration::from_secs(2), grace: Duration::ZERO };
+    assert_eq!(config.hooks[0].deadline, deadline);
+}
+
+#[test]
+fn a_program_is_found_beside_the_file_or_in_the_path() {
+    let scratch = Scratch::new();
+    let command = |exec: &str| match hook(&scratch, &format!("at: post_start, exec: {exec}")).action {
+        Action::Exec(command) => command,
+        Action::Deny { .. } => panic!("an exec was written"),
+    };
+
+    let beside = command("[hooks/sound.sh, \"{}\", 1.10]");
+    assert_eq!(beside.program, scratch.path("hooks/sound.sh"));
+    assert_eq!(beside.argv, ["hooks/sound.sh", "{}", "1.10"].map(OsString::from));
+    assert_eq!(beside.working_dir, scratch.path("").components().as_path());
+    let looked_up = command("[sh]");
+    assert!(looked_up.program.is_absolute() && looked_up.program.ends_with("sh"), "{looked_up:?}");
+    assert_eq!(looked_up.argv, [OsString::from("sh")]);
+}
+
+#[test]
+fn a_shell_hook_stops_at_the_first_error() {
+    let scratch = Scratch::new();
+    let config =
+        load(&scratch, "version: 1\nhooks:\n  - name: h\n    at: post_start\n    shell: |\n      echo hi\n");
+
+    let Action::Exec(command) = &config.hooks[0].action else { panic!("a shell runs") };
+
+    assert_eq!(command.program, Path::new("/bin/sh"));
+    assert_eq!(command.argv, ["sh", "-eu", "-c", "echo hi\n"].map(OsString::from));
+}
+
+#[test]
+fn a_failure_means_what_the_points_make_of_it() {
+    let scratch = Scratch::new();
+    let on_failure = |keys: &str| hook(&scratch, &format!("{keys}, exec: [hooks/sound.sh]")).on_failure;
+
+    assert_eq!(on_failure("at: pre_create"), OnFailure::Deny);
+    assert_eq!(on_failure("at: post_stop"), OnFailure::Ignore);
+    assert_eq!(on_failure("at: [pre_create, post_stop]"), OnFailure::Deny);
+    assert_eq!(on_failure("at: pre_create, on_failure: ignore"), OnFailure::Ignore);
+    assert_eq!(on_failure("at: post_start, on_failure: stop"), OnFailure::Stop);
+}
+
+#[test]
+fn the_environment_is_text_as_it_was_written() {
+    let scratch = Scratch::new();
+    let hook = hook(
+        &scratch,
+        "at: post_start, exec: [hooks/sound.sh], environment: {A: 1.10, B: true, C: '', D: 0x10, PATH: /bin}",
+    );
+
+    let Action::Exec(command) = hook.action else { panic!("an exec was written") };
+    let variables: Vec<(&str, &str)> =
+        command.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(variables, [("A", "1.10"), ("B", "true"), ("C", ""), ("D", "0x10"), ("PATH", "/bin")]);
+}
+
+#[test]
+fn retry_fills_in_what_is_not_written() {
+    let scratch = Scratch::new();
+    let retry = |keys: &str| hook(&scratch, &format!("at: post_start, exec: [hooks/sound.sh]{keys}")).retry;
+
+    assert_eq!(retry(""), None);
+    assert_eq!(retry(", retry: {}"), Some(Retry::ON_REQUEST));
+    let written =
+        Retry { max_attempts: 2, delay: Duration::from_secs(300), max_delay: Duration::from_secs(300) };
+    assert_eq!(retry(", retry: {max_attempts: 2, delay: 5m}"), Some(written));
+}
+
+#[test]
+fn each_key_of_a_label_table_must_hold_and_of_a_list_one() {
+    let scratch = Scratch::new();
+    let labels = |label: &str| {
+        let hook = hook(&scratch, &format!("at: pre_create, deny: no, when: {{label: {label}}}"));
+        let counts = hook.when.tests.iter().map(|it| match it {
+            Test::Label(patterns) => patterns.len(),
+            other => panic!("only labels were written: {other:?}"),
+        });
+        counts.collect::<Vec<_>>()
+    };
+
+    assert_eq!(labels("a"), [1]);
+    assert_eq!(labels("[a, b=x*]"), [2]);
+    assert_eq!(labels("{a: x, b: [y, z]}"), [1, 2]);
+}
+
+#[test]
+fn hooks_keep_the_order_of_the_file_and_their_points() {
+    let scratch = Scratch::new();
+    let text = "version: 1\nhooks:\n  - {name: b, at: [post_stop, post_start], exec: [hooks/sound.sh]}\n\
+                \x20 - {name: a, at: pre_create, deny: no way, nested: true}\n";
+
+    let config = load(&scratch, text);
+
+    let names: Vec<&str> = config.hooks.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["b", "a"]);
+    assert_eq!(config.hooks[0].at.iter().collect::<Vec<_>>(), [Point::PostStart, Point::PostStop]);
+    assert!(config.hooks[1].nested);
+    assert_eq!(config.hooks[1].action, Action::Deny { message: "no way".to_owned() });
+}
