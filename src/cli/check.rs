@@ -1,4 +1,212 @@
-//! `boathook check`.
+//! `boathook check`: is the configuration right, and what does it say?
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-pub(super) fn check(_config: &Path, _json: bool) -> ExitCode { ExitCode::SUCCESS }
+
+use crate::config::{self, Config, Report, show_duration};
+use crate::hook::{Action, Command, Condition, ExitTest, Hook, LabelPattern, Pattern, Test};
+
+/// How much is shown of what a hook does, in characters.
+const DOES_CHARS_MAX: usize = 48;
+
+/// How much is shown of a condition, in characters. It stands last, where it pushes nothing away.
+const WHEN_CHARS_MAX: usize = 200;
+
+/// Reads the configuration in `config` and shows every mistake in it; without one, its hooks.
+///
+/// Ends with 0 if there is no mistake, with 1 if there is. As `json` the result is an array with
+/// one object for each mistake, empty without one.
+pub fn check(config: &Path, json: bool) -> ExitCode {
+    let result = config::load(config);
+    // A reader that has closed the pipe has seen what it wanted; the exit code tells the rest.
+    let _ = match (&result, json) {
+        (Ok(_), true) => writeln!(anstream::stdout(), "[]"),
+        (Ok(config), false) => write!(anstream::stdout(), "{}", Summary(config)),
+        (Err(report), true) => writeln!(anstream::stdout(), "{:#}", report.to_json()),
+        (Err(report), false) => {
+            writeln!(anstream::stdout(), "{}\n{}", report.colored(), count_mistakes(report))
+        }
+    };
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn count_mistakes(report: &Report) -> String {
+    count(report.diagnostics().len(), "mistake")
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The hooks as a table for people.
+struct Summary<'a>(&'a Config);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hooks = &self.0.hooks;
+        if !hooks.is_empty() {
+            let head = ["HOOK", "AT", "TIMEOUT", "DOES", "WHEN"].map(str::to_owned);
+            let rows: Vec<[String; 5]> =
+                std::iter::once(head).chain(hooks.iter().map(|it| row(it))).collect();
+            let width = |column: usize| rows.iter().map(|it| it[column].chars().count()).max().unwrap_or(0);
+            for row in &rows {
+                let cells = row.iter().enumerate().map(|(nth, cell)| format!("{cell:<0$}", width(nth)));
+                writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(f, "{}, no mistakes", count(hooks.len(), "hook"))
+    }
+}
+
+fn row(hook: &Hook) -> [String; 5] {
+    let points: Vec<&str> = hook.at.iter().map(crate::lifecycle::Point::name).collect();
+    let (does, timeout) = match &hook.action {
+        Action::Deny { message } => (format!("denies: {message}"), "-".to_owned()),
+        Action::Exec(command) => (does(command), show_duration(hook.deadline.limit)),
+    };
+    let does = clipped(&does, DOES_CHARS_MAX);
+    let when = clipped(&words(&hook.when), WHEN_CHARS_MAX);
+    [hook.name.to_string(), points.join(", "), timeout, does, when]
+}
+
+/// A command as one would say it.
+fn does(command: &Command) -> String {
+    let argv: Vec<_> = command.argv.iter().map(|it| it.to_string_lossy()).collect();
+    match argv.as_slice() {
+        [name, flags, option, script] if name == "sh" && flags == "-eu" && option == "-c" => {
+            format!("shell: {}", script.trim())
+        }
+        argv => format!("runs {}", argv.join(" ")),
+    }
+}
+
+/// A condition as one would say it.
+fn words(condition: &Condition) -> String {
+    if condition.is_always() {
+        return "always".to_owned();
+    }
+    condition.tests.iter().map(words_of).collect::<Vec<_>>().join(" and ")
+}
+
+fn words_of(test: &Test) -> String {
+    match test {
+        Test::Name(patterns) => format!("name is {}", either(patterns, |it| it.as_str().to_owned())),
+        Test::Image(patterns) => format!("image is {}", either(patterns, |it| it.as_str().to_owned())),
+        Test::Network(patterns) => format!("on network {}", either(patterns, |it| it.as_str().to_owned())),
+        Test::Label(patterns) => format!("label {}", either(patterns, label)),
+        Test::Privileged(true) => "privileged".to_owned(),
+        Test::Privileged(false) => "not privileged".to_owned(),
+        Test::ExitCode(tests) => format!("exit code is {}", either(tests, exit_code)),
+        Test::Reason(reasons) => format!("reason is {}", either(reasons, |it| it.name().to_owned())),
+    }
+}
+
+fn either<T>(items: &[T], word: impl Fn(&T) -> String) -> String {
+    items.iter().map(word).collect::<Vec<_>>().join(" or ")
+}
+
+fn label(pattern: &LabelPattern) -> String {
+    let value = pattern.value.as_ref().map(Pattern::as_str).filter(|it| *it != "*");
+    value.map_or_else(|| pattern.key.clone(), |value| format!("{}={value}", pattern.key))
+}
+
+fn exit_code(test: &ExitTest) -> String {
+    match test {
+        ExitTest::Is(code) => code.to_string(),
+        ExitTest::IsNot(code) => format!("not {code}"),
+    }
+}
+
+/// One line of printable text of at most `chars_max` characters.
+fn clipped(text: &str, chars_max: usize) -> String {
+    let mut clipped = String::new();
+    for (nth, c) in text.chars().enumerate() {
+        if nth == chars_max {
+            clipped.pop();
+            clipped.push('…');
+            break;
+        }
+        let c = if c.is_control() { ' ' } else { c };
+        clipped.write_char(c).expect("text is written to memory");
+    }
+    clipped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Action, Command, Condition, ExitTest, Hook, LabelPattern, Pattern, Test, clipped, count, does, row,
+        words,
+    };
+    use crate::hook::{Deadline, HookName, OnFailure};
+    use crate::lifecycle::{Point, Reason};
+
+    fn pattern(glob: &str) -> Pattern {
+        Pattern::parse(glob).expect("the pattern is sound")
+    }
+
+    fn runs(argv: &[&str]) -> Command {
+        Command {
+            program: argv[0].into(),
+            argv: argv.iter().map(Into::into).collect(),
+            working_dir: "/etc/boathook".into(),
+            environment: [].into(),
+        }
+    }
+
+    #[test]
+    fn a_condition_reads_like_a_sentence() {
+        let label = |value| LabelPattern { key: "zone".to_owned(), value };
+        let condition = |tests| words(&Condition { tests });
+
+        assert_eq!(condition(vec![]), "always");
+        assert_eq!(
+            condition(vec![
+                Test::Name(vec![pattern("web-*"), pattern("db")]),
+                Test::Label(vec![label(None), label(Some(pattern("a"))), label(Some(pattern("*")))]),
+                Test::Privileged(false),
+            ]),
+            "name is web-* or db and label zone or zone=a or zone and not privileged"
+        );
+        assert_eq!(
+            condition(vec![Test::ExitCode(vec![ExitTest::IsNot(0)]), Test::Reason(vec![Reason::Oom])]),
+            "exit code is not 0 and reason is oom"
+        );
+    }
+
+    #[test]
+    fn a_hook_is_one_row() {
+        let hook = Hook {
+            name: HookName::parse("gate").expect("the name keeps the rules"),
+            at: [Point::PreCreate, Point::PreStart].into_iter().collect(),
+            when: Condition::default(),
+            action: Action::Deny { message: "not here".to_owned() },
+            deadline: Deadline::DEFAULT,
+            on_failure: OnFailure::Deny,
+            retry: None,
+            nested: false,
+        };
+
+        assert_eq!(row(&hook), ["gate", "pre_create, pre_start", "-", "denies: not here", "always"]);
+    }
+
+    #[test]
+    fn a_script_is_shown_without_what_runs_it() {
+        assert_eq!(does(&runs(&["hooks/open.sh", "up"])), "runs hooks/open.sh up");
+        assert_eq!(does(&runs(&["sh", "-eu", "-c", "echo hi\n"])), "shell: echo hi");
+    }
+
+    #[test]
+    fn a_cell_is_one_short_line() {
+        assert_eq!(clipped("a\nb\u{1b}", 10), "a b ");
+        assert_eq!(clipped("0123456789", 4), "012…");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!((count(1, "hook"), count(0, "hook")), ("1 hook".to_owned(), "0 hooks".to_owned()));
+    }
+}
