@@ -215,9 +215,21 @@ impl Daemon {
         let events = EventSource::new(docker, looks, engine.clone());
 
         let mut parts = Running::default();
-        parts.spawn("engine", async { work.run().await; Ok(()) });
-        parts.spawn("looks", async { watch.run().await; Ok(()) });
-        parts.spawn("events", { let stop = stop.clone(); async { events.run(stop).await; Ok(()) } });
+        parts.spawn("engine", async {
+            work.run().await;
+            Ok(())
+        });
+        parts.spawn("looks", async {
+            watch.run().await;
+            Ok(())
+        });
+        parts.spawn("events", {
+            let stop = stop.clone();
+            async {
+                events.run(stop).await;
+                Ok(())
+            }
+        });
         let (told, limit) = (stop.clone().cancelled_owned(), settled.drain + ANSWER_LIMIT);
         parts.spawn("plugin", async move {
             let drained = plugin.serve(listener, told, limit).await?;

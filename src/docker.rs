@@ -115,12 +115,17 @@ impl Docker {
         };
         let host: String = path.bytes().map(|byte| format!("{byte:02x}")).collect();
         let host = Some(format!("unix://{host}"));
-        let client = Client::connect_with_custom_transport(transport, host, STOP_LIMIT.as_secs(), API_DEFAULT_VERSION)?
-            .with_request_modifier(move |mut request| {
-                request.headers_mut().insert(name.clone(), mark.clone());
-                request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("boathook"));
-                request
-            });
+        let client = Client::connect_with_custom_transport(
+            transport,
+            host,
+            STOP_LIMIT.as_secs(),
+            API_DEFAULT_VERSION,
+        )?
+        .with_request_modifier(move |mut request| {
+            request.headers_mut().insert(name.clone(), mark.clone());
+            request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("boathook"));
+            request
+        });
         Ok(Docker { client, identity: Arc::default(), secret: secret.into() })
     }
 

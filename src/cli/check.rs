@@ -18,7 +18,7 @@ const WHEN_CHARS_MAX: usize = 200;
 ///
 /// Ends with 0 if there is no mistake, with 1 if there is. As `json` the result is an array with
 /// one object for each mistake, empty without one.
-pub fn check(config: &Path, json: bool) -> ExitCode {
+pub(super) fn check(config: &Path, json: bool) -> ExitCode {
     let result = config::load(config);
     // A reader that has closed the pipe has seen what it wanted; the exit code tells the rest.
     let _ = match (&result, json) {

@@ -89,7 +89,6 @@ impl Runner {
         process::spawn(command, environment, files, run.hook.deadline.grace, limit, secret)
             .map_err(|error| not_started(&error))
     }
-
 }
 
 /// The whole chain of causes in one line, as the outcome is shown by itself.

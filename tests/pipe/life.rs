@@ -21,12 +21,8 @@ fn run_stop_and_rm_reach_the_eight_points_in_order_and_once() {
     let Some(world) = World::start(&Config::new().record("all", ALL)) else { return };
 
     let id = world.run_sleeper("web", &["--label", "fw.port=80"]);
-    let address = world.docker(&[
-        "inspect",
-        "-f",
-        "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
-        "web",
-    ]);
+    let address =
+        world.docker(&["inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "web"]);
     world.docker(&["stop", "-t", "1", "web"]);
     world.docker(&["rm", "web"]);
     let ran = world.wait_for_point("web", "post_remove");

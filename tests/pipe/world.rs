@@ -61,8 +61,8 @@ impl Config {
             "record",
             &format!(
                 "#!/bin/sh -eu\n\
-                 into={dir}/record/$HOOK_RUN_ID.$HOOK_ATTEMPT\n\
-                 mkdir -p {dir}/record\n\
+                 into={dir}/records/$HOOK_RUN_ID.$HOOK_ATTEMPT\n\
+                 mkdir -p {dir}/records\n\
                  cat > \"$into.document\"\n\
                  env > \"$into.environment\"\n\
                  mv \"$into.document\" \"$into.json\"\n"
@@ -110,7 +110,7 @@ impl World {
 
     /// What has been recorded until now, in the order of planning.
     pub(super) fn ran(&self) -> Vec<Ran> {
-        let dir = self.sandbox.dir().join("record");
+        let dir = self.sandbox.dir().join("records");
         let entries = fs::read_dir(&dir).into_iter().flatten().filter_map(Result::ok);
         let mut paths: Vec<_> = entries.map(|it| it.path()).collect();
         paths.retain(|it| it.extension().is_some_and(|it| it == "json"));
