@@ -214,6 +214,9 @@ impl Gate {
 }
 
 fn timed_out(limit: Duration, said: Option<String>) -> String {
+    // What was left of the gate's time is seldom a round number.
+    let tenths = u64::try_from(limit.as_millis().div_ceil(100)).unwrap_or(u64::MAX);
+    let limit = Duration::from_millis(tenths.saturating_mul(100));
     match said {
         Some(said) => format!("took longer than {limit:?}: {said}"),
         None => format!("took longer than {limit:?}"),

@@ -180,10 +180,15 @@ impl EventSource {
     }
 }
 
-/// An error and its causes, in one line.
+/// An error and its causes, in one line. Libraries repeat their causes in their own texts.
 fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |it| it.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let causes = std::iter::successors(error.source(), |it| it.source()).map(ToString::to_string);
+    causes.fold(
+        error.to_string(),
+        |line, cause| {
+            if line.ends_with(&cause) { line } else { format!("{line}: {cause}") }
+        },
+    )
 }
 
 /// The events read last. An event that is made at the instant of subscribing comes twice, and so

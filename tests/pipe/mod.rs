@@ -2,4 +2,8 @@
 
 mod gates;
 mod life;
+mod outages;
+mod runs;
+mod service;
+mod storm;
 mod world;

@@ -14,9 +14,10 @@ const SEEN_LIMIT: Duration = Duration::from_secs(30);
 
 /// A host with an engine, an image and a daemon whose hooks keep a record.
 pub(super) struct World {
-    pub(super) sandbox: Sandbox,
     pub(super) boathook: Boathook,
     pub(super) dockerd: Dockerd,
+    pub(super) sandbox: Sandbox,
+    text: String,
 }
 
 /// A configuration that is being written.
@@ -75,16 +76,26 @@ impl Config {
 impl World {
     /// Starts boathook, then the engine. `None`: no engine can be had here, and that is allowed.
     pub(super) fn start(config: &Config) -> Option<World> {
+        World::start_with(config, |_| ())
+    }
+
+    /// As [`World::start`], with more files.
+    pub(super) fn start_with(config: &Config, prepare: impl FnOnce(&Sandbox)) -> Option<World> {
         let sandbox = Sandbox::available()?;
-        let boathook = boathook_in(&sandbox, config);
-        let dockerd = sandbox.start_dockerd(DockerdOptions {
-            authorization_plugin: Some("boathook"),
-            ..DockerdOptions::default()
-        });
+        prepare(&sandbox);
+        let plugin = DockerdOptions { authorization_plugin: Some("boathook"), ..DockerdOptions::default() };
+        Some(World::around(sandbox, config, plugin))
+    }
+
+    /// Starts boathook in `sandbox`, then the engine as told.
+    pub(super) fn around(sandbox: Sandbox, config: &Config, dockerd: DockerdOptions<'_>) -> World {
+        let text = config.text_in(&sandbox);
+        let boathook = sandbox.start_boathook(&text, options());
+        let dockerd = sandbox.start_dockerd(dockerd);
         sandbox.import_busybox();
-        let world = World { sandbox, boathook, dockerd };
+        let world = World { boathook, dockerd, sandbox, text };
         world.wait_until_it_follows(1);
-        Some(world)
+        world
     }
 
     /// Waits until boathook has taken up the event stream for the `count`th time.
@@ -94,6 +105,19 @@ impl World {
             let follows = |line: &&Value| line["message"] == "following docker's events";
             (self.boathook.logs().iter().filter(follows).count() >= count).then_some(())
         });
+    }
+
+    /// Ends boathook as a host does, and starts another one with the same configuration.
+    #[track_caller]
+    pub(super) fn restart_boathook(&mut self) {
+        assert!(self.boathook.terminate().success());
+        self.boathook = self.sandbox.start_boathook(&self.text, options());
+        self.wait_until_it_follows(1);
+    }
+
+    pub(super) fn address_of(&self, container: &str) -> String {
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        self.docker(&["inspect", "-f", format, container])
     }
 
     pub(super) fn docker(&self, arguments: &[&str]) -> String {
@@ -143,10 +167,9 @@ impl World {
     }
 }
 
-/// Starts boathook with `config`, and waits for its socket.
-pub(super) fn boathook_in(sandbox: &Sandbox, config: &Config) -> Boathook {
-    let program = Path::new(env!("CARGO_BIN_EXE_boathook"));
-    sandbox.start_boathook(&config.text_in(sandbox), BoathookOptions::new(program))
+/// The daemon that was built with the tests.
+pub(super) fn options() -> BoathookOptions<'static> {
+    BoathookOptions::new(Path::new(env!("CARGO_BIN_EXE_boathook")))
 }
 
 impl Ran {

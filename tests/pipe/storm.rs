@@ -1,0 +1,66 @@
+//! Many containers at once.
+
+use std::collections::HashMap;
+use std::thread;
+
+use super::world::{Config, World};
+use crate::engine::wait_for;
+use std::time::Duration;
+
+const CLIENTS: usize = 8;
+const CONTAINERS_EACH: usize = 25;
+
+/// For 200 lives on a busy machine.
+const LIMIT: Duration = Duration::from_secs(240);
+
+#[test]
+fn two_hundred_lives_by_eight_clients_miss_no_run_double_none_and_keep_their_order() {
+    let at = "[pre_create, post_create, pre_start, post_start, post_stop, pre_remove, post_remove]";
+    let Some(world) = World::start(&Config::new().record("all", at)) else { return };
+
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let world = &world;
+            scope.spawn(move || {
+                for number in 0..CONTAINERS_EACH {
+                    let name = format!("c{client}-{number}");
+                    // Half end by themselves, half are killed.
+                    let sleep = if number % 2 == 0 { "0" } else { "1000" };
+                    world.docker(&["run", "-d", "--name", &name, "busybox:test", "sleep", sleep]);
+                    world.docker(&["rm", "-f", &name]);
+                }
+            });
+        }
+    });
+    wait_for("all removals to be recorded", LIMIT, || {
+        let removed = world.ran().iter().filter(|it| it.point() == "post_remove").count();
+        (removed >= CLIENTS * CONTAINERS_EACH).then_some(())
+    });
+
+    let mut lives: HashMap<String, Vec<String>> = HashMap::new();
+    for ran in world.ran() {
+        let name = ran.document["container"]["name"].as_str().expect("a name").to_owned();
+        lives.entry(name).or_default().push(ran.point().to_owned());
+    }
+    assert_eq!(lives.len(), CLIENTS * CONTAINERS_EACH);
+    for (name, mut points) in lives {
+        // A container that ends while it is being removed may end before or after the gate is asked.
+        let stop = points.iter().position(|it| it == "post_stop");
+        let remove = points.iter().position(|it| it == "pre_remove");
+        if let (Some(stop), Some(remove)) = (stop, remove)
+            && remove + 1 == stop
+        {
+            points.swap(stop, remove);
+        }
+        let wanted = [
+            "pre_create",
+            "post_create",
+            "pre_start",
+            "post_start",
+            "post_stop",
+            "pre_remove",
+            "post_remove",
+        ];
+        assert_eq!(points, wanted, "{name}");
+    }
+}
