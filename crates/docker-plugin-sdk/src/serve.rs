@@ -32,6 +32,9 @@ pub const CONNECTIONS_MAX: usize = 512;
 /// The pause after an accept that failed, mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A limit for those who want none: a year, since the clock does not reach much further on every system.
+const LIMIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// How a drain went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,28 +62,31 @@ pub enum ServeError {
 impl Plugin {
     /// Answers calls until `shutdown`, then drains for at most `limit`.
     ///
+    /// Runs on a tokio runtime that has its I/O and its clock enabled.
+    ///
     /// Calls run concurrently. A method that panics is answered with status 500, and the connection lives on. A client that
     /// goes away does not end the method it called: the engine's own clients come and go, and a half-done change helps
     /// nobody. To end, a method needs a limit of its own.
     ///
     /// # The drain
     ///
-    /// An engine whose call is cut off after its body was sent repeats the call with an empty body, and one that is refused
-    /// before repeats it whole. So a drain sees to it that a call is either answered or refused before its first byte:
+    /// An engine whose call is cut off after its body was sent repeats the call with an empty body, and one that cannot
+    /// connect repeats it whole. So a drain sees to it that a call is either answered or refused before its first byte:
     ///
     /// 1. The socket's path is removed, if it is still the one we bound. A successor can bind it from now on.
     /// 2. Whoever had connected by then is accepted, and then the socket is closed. A socket that systemd passed is left
     ///    alone instead: what waits in its queue is the successor's.
     /// 3. Calls in flight are answered. Every reply says `Connection: close`.
-    /// 4. A connection that rests after a call is shut down for reading, which lets a call that has just come be
-    ///    answered, and makes a later one fail at its first byte. One that has not seen a call yet has a second to make
-    ///    its first.
+    /// 4. A connection that rests after a call may make one more within half a second, and one that has not made any
+    ///    has a second for its first. After that it is shut down for reading, which lets a call that has just come be
+    ///    answered, and makes a later one fail at its first byte. Then it is closed.
     /// 5. At `limit` whatever is left is cut off and counted.
     ///
-    /// Two gaps remain, both between two instructions: a request of more than one write (Go's client writes 4 KiB at
-    /// once) whose first piece comes in the instant of step 4, and a client that picks an idle connection in the
-    /// instant before it learns of its end and finds no successor yet. Both end in a repeated call whose body is not whole,
-    /// which is refused. With a socket that systemd keeps open the second cannot happen.
+    /// So an engine that rests keeps a drain for half a second, and one at work for hardly longer than its calls. A `limit`
+    /// of less than a second cuts into step 4.
+    ///
+    /// What remains is a client that picks a connection for a call in the very instant of its end in step 4, after it
+    /// had no use for it for that half second. That call is repeated with a body that is not whole, and refused.
     ///
     /// # Errors
     ///
@@ -105,7 +111,7 @@ impl Plugin {
             connections: JoinSet::new(),
         };
         server.accept_until(&sockets, shutdown).await;
-        Ok(server.drain(claim, sockets, Instant::now() + limit).await)
+        Ok(server.drain(claim, sockets, Instant::now() + limit.min(LIMIT_MAX)).await)
     }
 }
 

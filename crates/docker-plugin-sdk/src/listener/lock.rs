@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The pause before another try.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The right to change who owns a path. A process that dies gives it up; the file it leaves then locks nothing.
 pub(super) struct Lock {

@@ -10,13 +10,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use docker_plugin_sdk::authorization::{Authorization, Decision, Request};
-use docker_plugin_sdk::{Drained, ListenError, Plugin, Socket};
+use docker_plugin_sdk::{Drained, Listener, Plugin, Socket};
 use tokio::io::AsyncWriteExt;
+use tokio::select;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::client::{Client, ask, ask_with_size, envelope, head};
 use crate::world::{FOR_EVER, World, serve, wait_for};
+
+/// How often the server is replaced under load, and how many calls each one answers before.
+const RESTARTS: u32 = 100;
+const CALLS_EACH: u32 = 200;
 
 fn counts(drained: Drained) -> (u64, u64) {
     (drained.answered, drained.cut_off)
@@ -61,14 +67,32 @@ async fn a_call_that_has_just_come_on_an_idle_connection_is_answered() {
     assert_eq!(counts(stopping.drained().await), (1, 0));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_may_make_one_more_call() {
+    let world = World::start();
+    let mut client = world.connect().await;
+    assert_eq!(client.call(ask("/allow")).await.status, 200);
+
+    let stopping = world.stop();
+    stopping.has_left().await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let reply = client.call(ask("/deny")).await;
+
+    assert_eq!((&reply.json()["Msg"], reply.is_last()), (&"no & never".into(), true));
+    assert!(client.ends().await);
+    assert_eq!(counts(stopping.drained().await), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_connection_takes_no_byte_of_a_later_call() {
     let world = World::start();
     let mut client = world.connect().await;
     assert_eq!(client.call(ask("/allow")).await.status, 200);
 
+    let since = Instant::now();
     assert_eq!(counts(world.stop().drained().await), (0, 0));
 
+    assert_eq!(since.elapsed().as_millis() / 100, 5);
     let refused = client.stream.write(b"P").await.expect_err("nobody reads");
     assert_eq!(refused.kind(), ErrorKind::BrokenPipe);
     assert!(client.ends().await);
@@ -197,19 +221,20 @@ async fn many_restarts_under_load_lose_no_call() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("it.sock");
     let load = Arc::new(Load::default());
-    let clients: Vec<_> = (0..8)
-        .map(|number| {
-            let habit = if number % 2 == 0 { Habit::Keeps } else { Habit::Closes };
-            tokio::spawn(Arc::clone(&load).run(path.clone(), habit))
-        })
-        .collect();
+    let mut clients = JoinSet::new();
+    for habit in [Habit::Keeps, Habit::Closes].repeat(4) {
+        clients.spawn(Arc::clone(&load).run(path.clone(), habit));
+    }
 
     let mut drains = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..RESTARTS {
         let answered = Arc::new(Semaphore::new(0));
         let plugin = Plugin::builder().authorization(Counting(Arc::clone(&answered))).build();
         let (stop, served) = serve(&plugin, bind_when_free(&path).await, FOR_EVER);
-        wait_for(&answered, 300).await;
+        select! {
+            () = wait_for(&answered, CALLS_EACH) => {}
+            Some(ended) = clients.join_next() => ended.expect("no call is lost"),
+        }
         stop.send(()).expect("the plugin is being served");
         // The next one does not wait for the end of this drain.
         drains.push(served);
@@ -218,8 +243,8 @@ async fn many_restarts_under_load_lose_no_call() {
     let last = Plugin::builder().authorization(Counting(Arc::new(Semaphore::new(0)))).build();
     let (stop, served) = serve(&last, bind_when_free(&path).await, FOR_EVER);
     load.enough.store(true, Ordering::SeqCst);
-    for client in clients {
-        client.await.expect("no call is lost");
+    while let Some(ended) = clients.join_next().await {
+        ended.expect("no call is lost");
     }
     stop.send(()).expect("the plugin is being served");
     drains.push(served);
@@ -230,18 +255,15 @@ async fn many_restarts_under_load_lose_no_call() {
         assert_eq!(drained.cut_off, 0);
         answered += drained.answered;
     }
-    assert!(load.answered.load(Ordering::SeqCst) >= 40 * 300);
+    assert!(load.answered.load(Ordering::SeqCst) >= u64::from(RESTARTS * CALLS_EACH));
     assert!(answered > 0, "no drain met a call, so this tested nothing");
 }
 
-async fn bind_when_free(path: &Path) -> docker_plugin_sdk::Listener {
-    loop {
-        match Socket::new(path).bind() {
-            Ok(listener) => return listener,
-            Err(ListenError::InUse { .. }) => tokio::task::yield_now().await,
-            Err(error) => panic!("{error:?}"),
-        }
+async fn bind_when_free(path: &Path) -> Listener {
+    while path.exists() {
+        tokio::task::yield_now().await;
     }
+    Socket::new(path).bind().expect("whoever had the path has left it")
 }
 
 /// Allows, half of the time not at once, and counts.
