@@ -1,4 +1,5 @@
-//! An authorization plugin that allows everything and says so: the smallest whole plugin, and a place to start from.
+//! An authorization plugin that allows everything and says so: the smallest whole plugin, and a place to
+//! start from.
 //!
 //! Run it as root, then tell the engine to ask it:
 //!
@@ -7,8 +8,8 @@
 //! dockerd --authorization-plugin allow-all
 //! ```
 //!
-//! Started by a systemd `.socket` unit it serves the socket that systemd passes, and can be restarted without one failed
-//! docker command. SIGTERM or ctrl-c drains it: calls in flight are answered before it ends.
+//! Started by a systemd `.socket` unit it serves the socket that systemd passes, and can be restarted without
+//! one failed docker command. SIGTERM or ctrl-c drains it: calls in flight are answered before it ends.
 
 use std::error::Error;
 use std::io::{Write, stderr};
@@ -26,8 +27,8 @@ struct AllowAll;
 
 impl Authorization for AllowAll {
     async fn request(&self, request: Request<'_>) -> Decision {
-        // A policy would look here: at the method, the target, a header, or the decoded body. Deny when the body that it
-        // needs is missing: the engine does not always show it.
+        // A policy would look here: at the method, the target, a header, or the decoded body. Deny when the
+        // body that it needs is missing: the engine does not always show it.
         _ = writeln!(stderr(), "{} {}", request.method, request.uri);
         Decision::Allow
     }

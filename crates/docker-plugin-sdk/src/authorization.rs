@@ -1,15 +1,15 @@
 //! Authorization plugins: asked before and after every call of the Engine API.
 //!
-//! An engine that was started with `--authorization-plugin NAME` asks its plugins in order, before it does anything. The
-//! first that denies or fails stops the call, and then none is asked about the response. After the engine has acted,
-//! and before its response goes out, all are asked again.
+//! An engine that was started with `--authorization-plugin NAME` asks its plugins in order, before it does
+//! anything. The first that denies or fails stops the call, and then none is asked about the response. After
+//! the engine has acted, and before its response goes out, all are asked again.
 //!
 //! Two things surprise those who write policy:
 //!
 //! - A request's body may be missing although there is one, and the engine acts on it all the same. See
 //!   [`Request::body`].
-//! - A plugin that cannot be reached denies everything: each API call fails after 15 s, and an engine that is starting
-//!   ends.
+//! - A plugin that cannot be reached denies everything: each API call fails after 15 s, and an engine that is
+//!   starting ends.
 
 mod decision;
 mod envelope;
@@ -33,8 +33,8 @@ pub(crate) const IMPLEMENTS: &str = "authz";
 
 /// Decides which calls of the Engine API go through.
 ///
-/// Calls come concurrently, and the engine waits for each without any limit of its own. A call may come twice: the engine
-/// repeats one whose connection breaks.
+/// Calls come concurrently, and the engine waits for each without any limit of its own. A call may come
+/// twice: the engine repeats one whose connection breaks.
 ///
 /// A decision that is ready at once, without awaiting anything, costs no task and no copy of the request.
 pub trait Authorization: Send + Sync + 'static {
@@ -43,8 +43,8 @@ pub trait Authorization: Send + Sync + 'static {
 
     /// Decides whether the response of a call is shown, after the engine has acted.
     ///
-    /// A denial undoes nothing: a container whose creation is denied here exists. It replaces a response that has not gone
-    /// out yet, so neither streams nor responses above 64 KiB. Allows unless implemented.
+    /// A denial undoes nothing: a container whose creation is denied here exists. It replaces a response that
+    /// has not gone out yet, so neither streams nor responses above 64 KiB. Allows unless implemented.
     fn response(&self, response: Response<'_>) -> impl Future<Output = Decision> + Send {
         _ = response;
         async { Decision::Allow }
@@ -81,7 +81,8 @@ pub(crate) fn methods<A: Authorization>(authorization: Arc<A>) -> [Method; 2] {
 /// The reply to a call whose body says nothing that could be decided on.
 ///
 /// An empty body is no oddity: an engine whose call was cut off after the body was sent repeats it without
-/// (`callWithRetry` in moby, `pkg/plugins/client.go`). Allowing it would let the original request through, unseen.
+/// (`callWithRetry` in moby, `pkg/plugins/client.go`). Allowing it would let the original request through,
+/// unseen.
 fn refuse(wrong: &EnvelopeError, body: &Bytes) -> Reply {
     debug!(error = wrong as &dyn std::error::Error, bytes = body.len(), "authorization call refused");
     Reply::failed(StatusCode::BAD_REQUEST, decision::error(&wrong.to_string()))

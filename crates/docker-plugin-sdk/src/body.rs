@@ -1,7 +1,7 @@
 //! Reading request bodies within bounds.
 //!
-//! Every body is bounded, and so is the sum of the large ones: sixty-four calls with bodies of 1.4 MB at once once
-//! left a server with 130 MiB for good. A body that comes in one piece is not copied.
+//! Every body is bounded, and so is the sum of the large ones: sixty-four calls with bodies of 1.4 MB at once
+//! once left a server with 130 MiB for good. A body that comes in one piece is not copied.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,18 @@ use tokio::time::timeout;
 
 /// The largest request body that is read, in bytes (about 11 MiB). A larger one is answered with 413.
 ///
-/// The largest call an engine makes is an authorization call: up to 4 MiB of request body (`maxBodySize` in moby,
-/// `pkg/authorization/authz.go`) and 64 KiB of response body, both in base64. The request body is counted twice, which
-/// leaves room for an engine that raises its bound once more, and for headers and client certificates.
+/// The largest call an engine makes is an authorization call: up to 4 MiB of request body (`maxBodySize` in
+/// moby, `pkg/authorization/authz.go`) and 64 KiB of response body, both in base64. The request body is
+/// counted twice, which leaves room for an engine that raises its bound once more, and for headers and client
+/// certificates.
 pub const BODY_MAX: usize = 2 * base64_size(4 * 1024 * 1024) + base64_size(64 * 1024);
 
-/// Bodies up to this size, in bytes, never wait for room: almost all are, and they must not queue behind large ones.
-/// [`CONNECTIONS_MAX`](crate::CONNECTIONS_MAX) bounds their sum.
+/// Bodies up to this size, in bytes, never wait for room: almost all are, and they must not queue behind
+/// large ones. [`CONNECTIONS_MAX`](crate::CONNECTIONS_MAX) bounds their sum.
 const SMALL_BODY_MAX: usize = 64 * 1024;
 
-/// How much all larger bodies together may hold, in bytes, from reading until the end of their call. Five of the largest
-/// that an engine sends fit; more of them wait, unread, in their sockets.
+/// How much all larger bodies together may hold, in bytes, from reading until the end of their call. Five of
+/// the largest that an engine sends fit; more of them wait, unread, in their sockets.
 const LARGE_BODIES_MAX: usize = 32 * 1024 * 1024;
 
 /// How long a body may take once its headers have come. The engine sends it from memory, in one go.
@@ -100,8 +101,8 @@ impl Bodies {
                 return Err(BodyError::TooLarge);
             }
             if declared.is_none() && room.is_none() && size > SMALL_BODY_MAX {
-                // A chunked body does not say how large it will be. It takes room for the largest at once: if it took
-                // room as it grew, several could each hold a part and wait for the rest for ever.
+                // A chunked body does not say how large it will be. It takes room for the largest at once: if
+                // it took room as it grew, several could each hold a part and wait for the rest for ever.
                 room = self.room_for(BODY_MAX).await;
             }
             bytes.extend_from_slice(&piece);
@@ -132,8 +133,8 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
 
 /// Reads on for a while without keeping anything.
 ///
-/// A client that is still sending when the connection closes sees a write error instead of the reply that says why. One
-/// that sends more than twice [`BODY_MAX`] is not waited for.
+/// A client that is still sending when the connection closes sees a write error instead of the reply that
+/// says why. One that sends more than twice [`BODY_MAX`] is not waited for.
 async fn discard(body: &mut Incoming) {
     let mut left = BODY_MAX;
     let all = async {

@@ -46,8 +46,8 @@ async fn reply_to(kinds: &Kinds, request: Request<Incoming>) -> Reply {
     let method = kinds.method(path);
     let error = method.map_or(plain_error as fn(&str) -> Bytes, |it| it.error);
 
-    // The body is read before anything is answered, also where nobody wants it: what is left of it on the wire would be
-    // taken for the next request.
+    // The body is read before anything is answered, also where nobody wants it: what is left of it on the
+    // wire would be taken for the next request.
     let held = match kinds.bodies.read(body).await {
         Ok(held) => held,
         Err(refused) => return refuse(&refused, path, error),
@@ -66,7 +66,8 @@ async fn reply_to(kinds: &Kinds, request: Request<Incoming>) -> Reply {
     }
 }
 
-/// The reply to a request whose body was not read to its end, and whose connection is therefore of no more use.
+/// The reply to a request whose body was not read to its end, and whose connection is therefore of no more
+/// use.
 fn refuse(refused: &BodyError, path: &str, error: fn(&str) -> Bytes) -> Reply {
     debug!(path, error = refused as &dyn std::error::Error, "body of a plugin call was not read");
     let status = match refused {
@@ -80,9 +81,9 @@ fn refuse(refused: &BodyError, path: &str, error: fn(&str) -> Bytes) -> Reply {
 /// Runs a method to its end, whatever becomes of the connection.
 async fn run(method: &Method, held: Held) -> Reply {
     let mut call = (method.start)(held.bytes);
-    // Most calls are decided from their envelope and answered at the first poll. The others move to a task of their
-    // own, so that the end of the connection does not drop them half-way. The first poll has no waker to keep: the
-    // task polls again at once.
+    // Most calls are decided from their envelope and answered at the first poll. The others move to a task of
+    // their own, so that the end of the connection does not drop them half-way. The first poll has no waker
+    // to keep: the task polls again at once.
     let reply = match catch_unwind(AssertUnwindSafe(|| poll_once(&mut call))) {
         Ok(Poll::Ready(reply)) => Some(reply),
         Ok(Poll::Pending) => finish(call, held.room).await,
@@ -99,7 +100,8 @@ fn poll_once(call: &mut Call) -> Poll<Reply> {
     Pin::new(call).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// The reply of a call that takes its time, or `None` if it panics. The room for its body is held until its end.
+/// The reply of a call that takes its time, or `None` if it panics. The room for its body is held until its
+/// end.
 async fn finish(call: Call, room: Option<OwnedSemaphorePermit>) -> Option<Reply> {
     let task = tokio::spawn(async move {
         let reply = call.await;

@@ -1,7 +1,8 @@
 //! One connection of an engine, from accept to close.
 //!
-//! Hyper reads and writes HTTP. What it cannot know is added around it: how long a connection may keep silent, and when
-//! one can be closed so that its client can tell for certain that nothing of its next call was taken.
+//! Hyper reads and writes HTTP. What it cannot know is added around it: how long a connection may keep
+//! silent, and when one can be closed so that its client can tell for certain that nothing of its next call
+//! was taken.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,24 +32,27 @@ use crate::stage::{Seen, Stage};
 /// How long the headers of a request may take to come, and a new connection to send its first byte.
 const HEAD_MAX: Duration = Duration::from_secs(30);
 
-/// How long a drain waits for the first call on a connection. Whoever connected is about to send: the engine's client
-/// writes as soon as it is connected, so this is scheduling on a busy machine.
+/// How long a drain waits for the first call on a connection. Whoever connected is about to send: the
+/// engine's client writes as soon as it is connected, so this is scheduling on a busy machine.
 const FIRST_CALL_MAX: Duration = Duration::from_secs(1);
 
-/// How long a drain leaves an idle connection open for one more call, which can be answered with `Connection: close`.
+/// How long a drain leaves an idle connection open for one more call, which can be answered with `Connection:
+/// close`.
 ///
-/// Go's client takes that answer well, but not the end of a connection that it has just picked: it gives up a call of
-/// which it has written nothing yet when it reads the end first (`mapRoundTripError` in `net/http`), and the engine then
-/// repeats it without its body. Closing at once lost an engine 20.10 under load 32 calls in 76 restarts. A connection in
-/// use is seen off within milliseconds, and one that nobody used for this long will hardly be picked in the 0.1 ms that
-/// matter. An engine that finds no successor tries again after a second, so half of one costs nothing.
+/// Go's client takes that answer well, but not the end of a connection that it has just picked: it gives up a
+/// call of which it has written nothing yet when it reads the end first (`mapRoundTripError` in `net/http`),
+/// and the engine then repeats it without its body. Closing at once lost an engine 20.10 under load 32 calls
+/// in 76 restarts. A connection in use is seen off within milliseconds, and one that nobody used for this
+/// long will hardly be picked in the 0.1 ms that matter. An engine that finds no successor tries again after
+/// a second, so half of one costs nothing.
 const NEXT_CALL_MAX: Duration = Duration::from_millis(500);
 
-/// The size of request headers, in bytes. The engine sends about 200. Their number is bounded by hyper, at 100.
+/// The size of request headers, in bytes. The engine sends about 200. Their number is bounded by hyper, at
+/// 100.
 const HEAD_SIZE_MAX: usize = 16 * 1024;
 
-/// How much of a connection's input is read at once, in bytes. What a connection has once needed it keeps, so this is
-/// also what an idle connection may cost.
+/// How much of a connection's input is read at once, in bytes. What a connection has once needed it keeps, so
+/// this is also what an idle connection may cost.
 const READ_BUFFER_MAX: usize = 64 * 1024;
 
 /// A connection as its parts share it: the stream below HTTP, the calls above.
@@ -86,8 +90,8 @@ impl Link {
 
 /// Serves a connection until the client closes it, or until it is drained.
 ///
-/// Dropping the future cuts the connection off: the client sees the end of it instead of an answer. A plugin's method that has
-/// not answered at its first poll has a task of its own by then, and goes on.
+/// Dropping the future cuts the connection off: the client sees the end of it instead of an answer. A
+/// plugin's method that has not answered at its first poll has a task of its own by then, and goes on.
 pub(crate) async fn run(stream: UnixStream, link: Arc<Link>) {
     let mut owed = Owed { link: &link, connected: true };
     let stream = TokioIo::new(Stream::new(stream, Arc::clone(&link)));
@@ -97,10 +101,12 @@ pub(crate) async fn run(stream: UnixStream, link: Arc<Link>) {
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
-            // A client that has sent its request and shut down its side still gets its answer. For us it matters
-            // more that hyper then never looks for the end of the stream during a call, and so never drops one.
+            // A client that has sent its request and shut down its side still gets its answer. For us it
+            // matters more that hyper then never looks for the end of the stream during a call, and so never
+            // drops one.
             .half_close(true)
-            // Hyper's own limit also runs on idle connections and would close them, with a call perhaps on its way.
+            // Hyper's own limit also runs on idle connections and would close them, with a call perhaps on
+            // its way.
             .header_read_timeout(None)
             .max_header_size(HEAD_SIZE_MAX)
             .max_buf_size(READ_BUFFER_MAX)
@@ -197,10 +203,10 @@ impl Stream {
 
     /// Makes the client's next write fail at its first byte, unless that byte is already here.
     ///
-    /// Closing the connection would throw away a request that has just come, and the engine would repeat it without its
-    /// body. After this, what has come can still be read and answered, and a client that writes knows that nothing was
-    /// taken. A request of several writes is torn apart if its first one falls into the instant between the look and
-    /// the shutdown.
+    /// Closing the connection would throw away a request that has just come, and the engine would repeat it
+    /// without its body. After this, what has come can still be read and answered, and a client that writes
+    /// knows that nothing was taken. A request of several writes is torn apart if its first one falls into
+    /// the instant between the look and the shutdown.
     fn refuse_further_calls(&self) {
         let socket = self.inner.as_raw_fd();
         let ahead = recv(socket, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);

@@ -1,10 +1,11 @@
 //! Docker Engine plugins in Rust: the server, the sockets and the wire, so that a plugin is only its answers.
 //!
-//! A plugin is a program that listens on a Unix socket below `/run/docker/plugins`; its name is the file name.
-//! The engine connects when it needs the plugin, asks once what it implements, and then calls its methods for as
-//! long as the engine runs. An engine that cannot reach its authorization plugin refuses every call, and one whose
-//! call is cut off repeats it with an empty body. So what matters here is less the calls than the edges: what is
-//! answered when a body is missing, what happens to calls in flight at a restart, and who owns the socket's path.
+//! A plugin is a program that listens on a Unix socket below `/run/docker/plugins`; its name is the file
+//! name. The engine connects when it needs the plugin, asks once what it implements, and then calls its
+//! methods for as long as the engine runs. An engine that cannot reach its authorization plugin refuses every
+//! call, and one whose call is cut off repeats it with an empty body. So what matters here is less the calls
+//! than the edges: what is answered when a body is missing, what happens to calls in flight at a restart, and
+//! who owns the socket's path.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -37,12 +38,15 @@
 //!
 //! # In reading order
 //!
-//! - [`Plugin`]: the kinds of plugin that one program is, and [`serve`](Plugin::serve), which says what a drain promises.
+//! - [`Plugin`]: the kinds of plugin that one program is, and [`serve`](Plugin::serve), which says what a
+//!   drain promises.
 //! - [`Socket`] and [`Listener`]: where the engine connects, bound here or passed by systemd.
-//! - [`authorization`]: what the engine asks before and after every call of its API, and what can be answered.
+//! - [`authorization`]: what the engine asks before and after every call of its API, and what can be
+//!   answered.
 //!
-//! Each kind of plugin is a module with a trait. A driver for networks, addresses or volumes would be a module beside
-//! [`authorization`], with a method on [`PluginBuilder`]; the server knows kinds only as tables of methods.
+//! Each kind of plugin is a module with a trait. A driver for networks, addresses or volumes would be a
+//! module beside [`authorization`], with a method on [`PluginBuilder`]; the server knows kinds only as tables
+//! of methods.
 
 mod body;
 mod call;

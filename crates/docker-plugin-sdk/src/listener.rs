@@ -1,13 +1,14 @@
 //! Where the engine connects: a socket bound here, or passed by systemd.
 //!
-//! The path of a bound socket has one owner. The engine prefers a socket file to everything else by which it might
-//! find the plugin, even if nobody listens on it any more, so a file that is left behind does harm: a [`Claim`]
-//! removes its own file and no other.
+//! The path of a bound socket has one owner. The engine prefers a socket file to everything else by which it
+//! might find the plugin, even if nobody listens on it any more, so a file that is left behind does harm: a
+//! [`Claim`] removes its own file and no other.
 //!
-//! A path is claimed and given up under a lock, because both look before they act: two plugins that start at once
-//! would both find a stale file, and one that ends could remove the socket of its successor. The lock is a file beside
-//! the socket, `NAME.sock.lock`, which is removed when it is given up; the engine looks at no such name. A lock on the
-//! folder itself would leave no file at all, but whoever can read a folder can lock it for ever.
+//! A path is claimed and given up under a lock, because both look before they act: two plugins that start at
+//! once would both find a stale file, and one that ends could remove the socket of its successor. The lock is
+//! a file beside the socket, `NAME.sock.lock`, which is removed when it is given up; the engine looks at no
+//! such name. A lock on the folder itself would leave no file at all, but whoever can read a folder can lock
+//! it for ever.
 
 mod lock;
 
@@ -57,15 +58,16 @@ impl Socket {
 
     /// Binds the socket and listens.
     ///
-    /// A missing folder is made, with mode 0755. A socket file that nobody listens on is replaced. Nobody can connect
-    /// before mode and group are set: the kernel refuses to connect to a socket that is bound and does not listen yet.
+    /// A missing folder is made, with mode 0755. A socket file that nobody listens on is replaced. Nobody can
+    /// connect before mode and group are set: the kernel refuses to connect to a socket that is bound and
+    /// does not listen yet.
     ///
     /// Blocks for as long as another process claims or gives up the same path, for at most 5 s.
     ///
     /// # Errors
     ///
-    /// When somebody listens on the path, when something else than a socket is there, when the group does not exist,
-    /// and when the file system refuses. Nothing is left behind then, but perhaps the folder.
+    /// When somebody listens on the path, when something else than a socket is there, when the group does not
+    /// exist, and when the file system refuses. Nothing is left behind then, but perhaps the folder.
     pub fn bind(self) -> Result<Listener, ListenError> {
         let group = self.group.as_deref().map(group_number).transpose()?;
         if let Some(folder) = self.path.parent() {
@@ -93,8 +95,8 @@ impl Socket {
 /// Dropping one removes the path that was bound for it, if it is still the same file.
 #[derive(Debug)]
 pub struct Listener {
-    /// `None` for sockets whose path belongs to somebody else. Stands first to be dropped first: as long as the socket
-    /// is open its inode is not given to another file.
+    /// `None` for sockets whose path belongs to somebody else. Stands first to be dropped first: as long as
+    /// the socket is open its inode is not given to another file.
     pub(crate) claim: Option<Claim>,
     /// Non-blocking. Never empty.
     pub(crate) sockets: Vec<UnixListener>,
@@ -105,8 +107,9 @@ impl Listener {
     ///
     /// All that were passed are served. Their paths are systemd's: they are never removed.
     ///
-    /// Reads `LISTEN_FDS` and `LISTEN_PID`, and removes them from the environment, so it is to be called once, early, before
-    /// there are other threads that use the environment. Children do not inherit the sockets.
+    /// Reads `LISTEN_FDS` and `LISTEN_PID`, and removes them from the environment, so it is to be called
+    /// once, early, before there are other threads that use the environment. Children do not inherit the
+    /// sockets.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! What the server knows of a kind of plugin: a table of methods.
 //!
-//! A kind translates between its own types and bytes; paths, bounds, panics and connections are the server's. The
-//! shape of an error belongs to the kind, because kinds differ in it: an authorization error also says `Allow`, and
-//! an IPAM driver's key is `Error` where all others have `Err`.
+//! A kind translates between its own types and bytes; paths, bounds, panics and connections are the server's.
+//! The shape of an error belongs to the kind, because kinds differ in it: an authorization error also says
+//! `Allow`, and an IPAM driver's key is `Error` where all others have `Err`.
 
 use std::pin::Pin;
 

@@ -17,10 +17,11 @@ pub(crate) const ACTIVATE: &str = "/Plugin.Activate";
 
 /// A plugin: one or more kinds behind one set of sockets.
 ///
-/// The engine asks once what a plugin implements and remembers the answer until it restarts, so all kinds are given
-/// before the first [`serve`](Plugin::serve).
+/// The engine asks once what a plugin implements and remembers the answer until it restarts, so all kinds are
+/// given before the first [`serve`](Plugin::serve).
 ///
-/// A clone is the same plugin: it may be served on several listeners at once, and its bounds hold for all of them together.
+/// A clone is the same plugin: it may be served on several listeners at once, and its bounds hold for all of
+/// them together.
 #[derive(Clone)]
 pub struct Plugin {
     pub(crate) kinds: Arc<Kinds>,
@@ -68,8 +69,8 @@ impl PluginBuilder {
 
 /// What all connections of a plugin share.
 pub(crate) struct Kinds {
-    /// The reply to [`ACTIVATE`], made once: an engine that gets none gives the plugin up, and so must not wait for
-    /// anything a plugin does.
+    /// The reply to [`ACTIVATE`], made once: an engine that gets none gives the plugin up, and so must not
+    /// wait for anything a plugin does.
     pub(crate) activation: Bytes,
     methods: HashMap<&'static str, Method>,
     pub(crate) bodies: Bodies,

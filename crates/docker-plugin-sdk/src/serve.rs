@@ -24,9 +24,9 @@ use crate::plugin::{Kinds, Plugin};
 
 /// How many connections a plugin serves at once, over all its listeners.
 ///
-/// The engine opens one for every call that overlaps others: one for each command that waits for an answer. Half of the
-/// 1,024 descriptors that a service has by default are left for what it does to answer. Further connections wait in
-/// the socket's queue, where the engine waits with them.
+/// The engine opens one for every call that overlaps others: one for each command that waits for an answer.
+/// Half of the 1,024 descriptors that a service has by default are left for what it does to answer. Further
+/// connections wait in the socket's queue, where the engine waits with them.
 pub const CONNECTIONS_MAX: usize = 512;
 
 /// The pause after an accept that failed, mostly for want of descriptors.
@@ -41,8 +41,8 @@ const LIMIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub struct Drained {
     /// Calls whose answer was written after the shutdown was asked for.
     pub answered: u64,
-    /// Calls that had begun to come, and had no answer when the limit was reached. The engine repeats them with an
-    /// empty body, which is refused.
+    /// Calls that had begun to come, and had no answer when the limit was reached. The engine repeats them
+    /// with an empty body, which is refused.
     pub cut_off: u64,
 }
 
@@ -64,38 +64,41 @@ impl Plugin {
     ///
     /// Runs on a tokio runtime that has its I/O and its clock enabled.
     ///
-    /// Calls run concurrently. A method that panics is answered with status 500, and the connection lives on. A client that
-    /// goes away does not end the method it called: the engine's own clients come and go, and a half-done change helps
-    /// nobody. To end, a method needs a limit of its own.
+    /// Calls run concurrently. A method that panics is answered with status 500, and the connection lives on.
+    /// A client that goes away does not end the method it called: the engine's own clients come and go, and a
+    /// half-done change helps nobody. To end, a method needs a limit of its own.
     ///
     /// # The drain
     ///
-    /// An engine whose call is cut off after its body was sent repeats the call with an empty body, and one that cannot
-    /// connect repeats it whole. So a drain sees to it that a call is either answered or refused before its first byte:
+    /// An engine whose call is cut off after its body was sent repeats the call with an empty body, and one
+    /// that cannot connect repeats it whole. So a drain sees to it that a call is either answered or refused
+    /// before its first byte:
     ///
     /// 1. The socket's path is removed, if it is still the one we bound. A successor can bind it from now on.
-    /// 2. Whoever had connected by then is accepted, and then the socket is closed. A socket that systemd passed is left
-    ///    alone instead: what waits in its queue is the successor's.
+    /// 2. Whoever had connected by then is accepted, and then the socket is closed. A socket that systemd
+    ///    passed is left alone instead: what waits in its queue is the successor's.
     /// 3. Calls in flight are answered. Every reply says `Connection: close`.
-    /// 4. A connection that rests after a call may make one more within half a second, and one that has not made any
-    ///    has a second for its first. After that it is shut down for reading, which lets a call that has just come be
-    ///    answered, and makes a later one fail at its first byte. Then it is closed.
+    /// 4. A connection that rests after a call may make one more within half a second, and one that has not
+    ///    made any has a second for its first. After that it is shut down for reading, which lets a call that
+    ///    has just come be answered, and makes a later one fail at its first byte. Then it is closed.
     /// 5. At `limit` whatever is left is cut off and counted.
     ///
-    /// So an engine that rests keeps a drain for half a second, and one at work for hardly longer than its calls. A `limit`
-    /// of less than a second cuts into step 4.
+    /// So an engine that rests keeps a drain for half a second, and one at work for hardly longer than its
+    /// calls. A `limit` of less than a second cuts into step 4.
     ///
-    /// What remains is a client that picks a connection for a call in the very instant of its end in step 4, after it
-    /// had no use for it for that half second. That call is repeated with a body that is not whole, and refused.
+    /// What remains is a client that picks a connection for a call in the very instant of its end in step 4,
+    /// after it had no use for it for that half second. That call is repeated with a body that is not whole,
+    /// and refused.
     ///
     /// # Errors
     ///
-    /// When the runtime cannot watch the listener's sockets. Nothing was answered then; anything later is coped with.
+    /// When the runtime cannot watch the listener's sockets. Nothing was answered then; anything later is
+    /// coped with.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future cuts off all connections at once and removes the socket's path. Methods that are running
-    /// go on.
+    /// Dropping the future cuts off all connections at once and removes the socket's path. Methods that are
+    /// running go on.
     pub async fn serve(
         &self,
         listener: Listener,
@@ -172,15 +175,15 @@ impl Server {
 
     /// Takes in everybody who connected before the path was removed, then closes the socket.
     ///
-    /// The bound on connections does not hold here: those who wait are bounded by the socket's queue, and turning them
-    /// away now would cut off what they have already sent.
+    /// The bound on connections does not hold here: those who wait are bounded by the socket's queue, and
+    /// turning them away now would cut off what they have already sent.
     async fn accept_the_rest(&mut self, socket: UnixListener, deadline: Instant) {
         let socket = match socket.into_std() {
             Ok(socket) => socket,
             Err(error) => return warn!(%error, "plugin socket not taken back, its queue is lost"),
         };
-        // From here on the kernel refuses to connect, also for those who looked up the path before it was removed.
-        // So nobody can come between the last accept and the close.
+        // From here on the kernel refuses to connect, also for those who looked up the path before it was
+        // removed. So nobody can come between the last accept and the close.
         _ = shutdown(socket.as_raw_fd(), Shutdown::Read);
         loop {
             match accept_waiting(&socket) {

@@ -1,8 +1,8 @@
 //! Where a connection stands between two calls.
 //!
-//! A drain must tell a connection that rests, and may be closed, from one that owes an answer. HTTP alone does not
-//! say: a request whose first bytes have come is owed an answer too. Three places see a part of it each (the stream
-//! sees bytes, the service sees calls), and this table puts them together.
+//! A drain must tell a connection that rests, and may be closed, from one that owes an answer. HTTP alone
+//! does not say: a request whose first bytes have come is owed an answer too. Three places see a part of it
+//! each (the stream sees bytes, the service sees calls), and this table puts them together.
 
 /// The stage of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(crate) enum Stage {
 /// What moves a connection to another stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// The server wants to read. After an answer this means that the answer has been written: HTTP/1 is half duplex
-    /// here, the next request is read only then.
+    /// The server wants to read. After an answer this means that the answer has been written: HTTP/1 is half
+    /// duplex here, the next request is read only then.
     ReadWanted,
     /// Bytes have come.
     Bytes,
@@ -39,9 +39,9 @@ pub(crate) enum Seen {
 impl Stage {
     /// The stage after `seen`.
     ///
-    /// A client that sends its next request without waiting for the answer (no engine does) has it in the server's
-    /// buffer already: then a call follows on any stage. If only a part of it is there, `Idle` is wrong, and a drain
-    /// may close that connection. Such a client must expect that after any answer.
+    /// A client that sends its next request without waiting for the answer (no engine does) has it in the
+    /// server's buffer already: then a call follows on any stage. If only a part of it is there, `Idle` is
+    /// wrong, and a drain may close that connection. Such a client must expect that after any answer.
     pub(crate) fn after(self, seen: Seen) -> Stage {
         match (self, seen) {
             (_, Seen::Call) => Stage::Calling,

@@ -19,11 +19,12 @@ pub enum Decision {
     Allow,
     /// The call is forbidden. Nothing is executed, and no other plugin is asked.
     Deny {
-        /// Why, for the docker user. Shown as it is, over several lines if it has them; empty, it leaves the user
-        /// without a reason.
+        /// Why, for the docker user. Shown as it is, over several lines if it has them; empty, it leaves the
+        /// user without a reason.
         message: String,
     },
-    /// The plugin could not decide. Nothing is executed either; the difference is whom the docker user asks for help.
+    /// The plugin could not decide. Nothing is executed either; the difference is whom the docker user asks
+    /// for help.
     ///
     /// Sent with status 500, since the engine ignores an error in a reply with status 200.
     Fail {

@@ -9,31 +9,36 @@ use super::fields::{EncodedBody, Headers, PeerCertificates, Text};
 
 /// An API call that the engine has not acted on yet.
 ///
-/// Borrowed from the body of the plugin call, which can be large: nothing in it is copied or decoded before it is asked
-/// for. There is no id that ties a request to its response, and no process id or user id of the client.
+/// Borrowed from the body of the plugin call, which can be large: nothing in it is copied or decoded before
+/// it is asked for. There is no id that ties a request to its response, and no process id or user id of the
+/// client.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// `RequestMethod`: `GET`, `POST` and so on, as the client sent it. Never empty.
     pub method: Cow<'a, str>,
     /// `RequestUri`: the request target as the client sent it. Never empty.
     ///
-    /// Not normalised: with the API version or without, with the query, percent-encoded, even with `http://host` in front.
-    /// The engine decodes it before it looks for a route, so `/v1.41%2fcontainers/x/start` starts a container.
+    /// Not normalised: with the API version or without, with the query, percent-encoded, even with
+    /// `http://host` in front. The engine decodes it before it looks for a route, so
+    /// `/v1.41%2fcontainers/x/start` starts a container.
     pub uri: Cow<'a, str>,
     /// `RequestBody`, if the engine shows it.
     ///
-    /// It does for JSON only, and not for `/auth`. Engines before 29.3.1 do not show 1 MiB or more and act on it all the same;
-    /// older ones hid chunked bodies as well (CVE-2024-41110, CVE-2026-34040). Parameters in a form body are never shown and
-    /// take precedence over the query. So for a call that needs a body, a missing one is a reason to deny.
+    /// It does for JSON only, and not for `/auth`. Engines before 29.3.1 do not show 1 MiB or more and act on
+    /// it all the same; older ones hid chunked bodies as well (CVE-2024-41110, CVE-2026-34040). Parameters in
+    /// a form body are never shown and take precedence over the query. So for a call that needs a body, a
+    /// missing one is a reason to deny.
     ///
     /// The engine's own JSON decoder ignores the case of keys, and the last of several equal keys wins.
     pub body: Option<EncodedBody<'a>>,
     /// `RequestHeaders`, without `Authorization`, `X-Registry-Auth`, `X-Registry-Config` and `Host`.
     ///
-    /// The last value of a repeated header. A header that a client adds, for example by `HttpHeaders` in the CLI's
-    /// configuration, is there, too. A chunked request shows neither `Content-Length` nor `Transfer-Encoding`.
+    /// The last value of a repeated header. A header that a client adds, for example by `HttpHeaders` in the
+    /// CLI's configuration, is there, too. A chunked request shows neither `Content-Length` nor
+    /// `Transfer-Encoding`.
     pub headers: Headers<'a>,
-    /// `User`: the common name of the client's certificate. Empty without TLS, so always on the engine's Unix socket.
+    /// `User`: the common name of the client's certificate. Empty without TLS, so always on the engine's Unix
+    /// socket.
     pub user: Cow<'a, str>,
     /// `UserAuthNMethod`: `TLS`, or empty.
     pub user_authn_method: Cow<'a, str>,
@@ -43,15 +48,16 @@ pub struct Request<'a> {
 
 /// An API call that the engine has acted on, and what it is about to answer.
 ///
-/// Not every request has one: none does if a plugin denied it, and `GET /events` has one when its client leaves.
+/// Not every request has one: none does if a plugin denied it, and `GET /events` has one when its client
+/// leaves.
 #[derive(Debug, Clone)]
 pub struct Response<'a> {
     /// The call, as the plugin was asked about it before.
     pub request: Request<'a>,
     /// `ResponseStatusCode`, if the engine had set it explicitly.
     ///
-    /// **An absent status does not mean success.** It is absent for every error (they are written later), for streams, and for
-    /// some successes without a body. 200, 201 or 204 mean success.
+    /// **An absent status does not mean success.** It is absent for every error (they are written later), for
+    /// streams, and for some successes without a body. 200, 201 or 204 mean success.
     pub status: Option<u16>,
     /// `ResponseBody`, for `application/json` only. Absent, like status and headers, above 64 KiB.
     pub body: Option<EncodedBody<'a>>,
@@ -116,8 +122,8 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The object on the wire (`Request` in moby, `pkg/authorization/api.go`). All fields are left out when empty, and
-/// unknown ones are ignored: engines add some.
+/// The object on the wire (`Request` in moby, `pkg/authorization/api.go`). All fields are left out when
+/// empty, and unknown ones are ignored: engines add some.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(rename = "RequestMethod", borrow)]

@@ -1,7 +1,7 @@
 //! Fields that are decoded when they are asked for.
 //!
-//! Their JSON is checked when the call is parsed, so that a call that is wrong is refused as a whole. Later steps can rely
-//! on it: what was checked once is found again.
+//! Their JSON is checked when the call is parsed, so that a call that is wrong is refused as a whole. Later
+//! steps can rely on it: what was checked once is found again.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -89,7 +89,8 @@ impl<'a> Headers<'a> {
         found
     }
 
-    /// All headers, in the order in which they came: names in canonical spelling (`Content-Type`), and values.
+    /// All headers, in the order in which they came: names in canonical spelling (`Content-Type`), and
+    /// values.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         let mut all = Vec::new();
         self.each(|name, value| all.push((name, value)));

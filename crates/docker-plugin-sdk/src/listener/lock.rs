@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long to wait for a process that has the lock. It is held for a few system calls, so whoever has it longer is stopped
-/// or stuck.
+/// How long to wait for a process that has the lock. It is held for a few system calls, so whoever has it
+/// longer is stopped or stuck.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The pause before another try.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The right to change who owns a path. A process that dies gives it up; the file it leaves then locks nothing.
+/// The right to change who owns a path. A process that dies gives it up; the file it leaves then locks
+/// nothing.
 pub(super) struct Lock {
     path: PathBuf,
     /// Locked for as long as it is open.

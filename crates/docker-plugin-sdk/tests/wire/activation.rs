@@ -19,7 +19,8 @@ const ACTIVATE_ANOTHER: &str = r#"exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID
 struct Process(Child);
 
 impl Process {
-    /// Runs the example by a script that sees it as `$0`, with `input` and `output` for the script to pass on.
+    /// Runs the example by a script that sees it as `$0`, with `input` and `output` for the script to pass
+    /// on.
     fn start(script: &str, input: impl Into<Stdio>, output: impl Into<Stdio>, path: &Path) -> Process {
         let mut command = Command::new("sh");
         command.args(["-c", script]).arg(example()).arg(path);

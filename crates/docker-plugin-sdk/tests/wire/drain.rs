@@ -1,7 +1,8 @@
 //! A restart loses nothing.
 //!
-//! What a client may see is what the engine's own makes good: a refused connection, or a kept-alive connection on which
-//! the first byte of a request cannot be written. Both it repeats whole. Everything else costs it the body.
+//! What a client may see is what the engine's own makes good: a refused connection, or a kept-alive
+//! connection on which the first byte of a request cannot be written. Both it repeats whole. Everything else
+//! costs it the body.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -311,7 +312,8 @@ impl Load {
     }
 }
 
-/// One call, on a kept connection or on new ones until one is accepted. Gives back the connection if it can be kept.
+/// One call, on a kept connection or on new ones until one is accepted. Gives back the connection if it can
+/// be kept.
 async fn call_like_go(path: &Path, kept: Option<Client>, request: &[u8]) -> Option<Client> {
     if let Some(mut client) = kept {
         match client.stream.write(request).await {
