@@ -330,7 +330,8 @@ pub enum Outage {
 /// All hooks, arranged so that asking "who answers here" costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct HookSet {
-    at: [Vec<Arc<Hook>>; Point::ALL.len()],
+    /// By the number of the point; empty if there is no hook at all.
+    at: Vec<Vec<Arc<Hook>>>,
     points: PointSet,
 }
 
@@ -338,8 +339,8 @@ impl HookSet {
     /// The hooks in the order of the file. At gates those that deny without a process come first:
     /// they cost nothing, and may make running a program needless.
     pub fn new(hooks: &[Arc<Hook>]) -> HookSet {
-        let mut set = HookSet::default();
-        for point in Point::ALL {
+        let mut set = HookSet { at: vec![Vec::new(); Point::ALL.len()], points: PointSet::EMPTY };
+        for &point in Point::ALL {
             let mut here: Vec<_> = hooks.iter().filter(|it| it.at.contains(point)).cloned().collect();
             here.sort_by_key(|it| !matches!(it.action, Action::Deny { .. }));
             if !here.is_empty() {
@@ -352,7 +353,7 @@ impl HookSet {
 
     /// The hooks that listen at `point`, in the order in which they run.
     pub fn at(&self, point: Point) -> &[Arc<Hook>] {
-        &self.at[point as usize]
+        self.at.get(point as usize).map_or(&[], Vec::as_slice)
     }
 
     /// The points at which any hook listens.

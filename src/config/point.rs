@@ -8,42 +8,7 @@ use super::table::{Field, later};
 use crate::lifecycle::{Point, PointSet};
 
 /// Points that boathook knows and this version does not reach.
-const LATER: [&str; 34] = [
-    "net_ready",
-    "healthy",
-    "unhealthy",
-    "pause",
-    "unpause",
-    "rename",
-    "update",
-    "oom",
-    "exec",
-    "reconcile",
-    "api",
-    "network.pre_create",
-    "network.post_create",
-    "network.connect",
-    "network.disconnect",
-    "network.pre_remove",
-    "network.post_remove",
-    "volume.pre_create",
-    "volume.post_create",
-    "volume.mount",
-    "volume.unmount",
-    "volume.pre_remove",
-    "volume.post_remove",
-    "image.pre_pull",
-    "image.post_pull",
-    "image.pre_build",
-    "image.pre_remove",
-    "image.post_remove",
-    "address.request",
-    "address.release",
-    "daemon.start",
-    "daemon.reload",
-    "daemon.stop",
-    "debt.given_up",
-];
+const LATER: [&str; 5] = ["net_ready", "reconcile", "address.request", "address.release", "debt.given_up"];
 
 /// Words of docker's own event stream and command line, and the point where the same is seen.
 const SYNONYMS: [(&str, &str); 9] = [
@@ -79,10 +44,11 @@ fn point(node: &Node) -> Result<Point, Wrong> {
     Point::from_name(text).ok_or_else(|| match SYNONYMS.iter().find(|(word, _)| *word == text) {
         Some((_, meant)) => unknown(text).help(format!("did you mean `{meant}`?")),
         None => {
-            let names = Point::ALL.map(Point::name);
-            unknown(text).help(match nearest(text, names.into_iter().chain(LATER)) {
+            let names = Point::ALL.iter().copied().map(Point::name);
+            unknown(text).help(match nearest(text, names.clone().chain(LATER)) {
                 Some(name) => format!("did you mean `{name}`?"),
-                None => format!("write {}", listed(names, "or")),
+                // Those of a container's life: who means another kind is near one of its names.
+                None => format!("write {}", listed(names.filter(|it| !it.contains('.')), "or")),
             })
         }
     })

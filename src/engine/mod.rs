@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -71,11 +71,15 @@ pub enum Standing {
 }
 
 impl Rules {
+    /// The gates that are undecidable without a configuration. Not [`Point::Api`]: then nobody
+    /// could even look what is the matter.
+    const GUARDED: &[Point] = &[Point::PreCreate, Point::PreStart, Point::PreStop, Point::PreRemove];
+
     /// The points at which somebody has to be asked, or told.
     pub fn points(&self) -> PointSet {
         match self.standing {
             Standing::Configured => self.hooks.points(),
-            Standing::Unconfigured => Point::ALL.into_iter().filter(|it| it.is_gate()).collect(),
+            Standing::Unconfigured => Rules::GUARDED.iter().copied().collect(),
         }
     }
 }
@@ -85,6 +89,7 @@ impl Rules {
 pub struct Engine {
     inbox: mpsc::Sender<Message>,
     rules: Arc<ArcSwap<Rules>>,
+    listening: watch::Sender<PointSet>,
     journal: Journal,
     runner: Runner,
 }
@@ -110,6 +115,7 @@ pub struct Work {
 enum Message {
     Signal(Signal),
     Call(Call),
+    Known(Vec<Subject>),
     Ask(Question, oneshot::Sender<Verdict>),
 }
 
@@ -141,9 +147,15 @@ impl Engine {
     pub fn new(parts: Parts) -> (Engine, Work) {
         let Parts { rules, journal, runner, docker, stopping } = parts;
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
+        let (listening, _) = watch::channel(rules.points());
         let rules = Arc::new(ArcSwap::from_pointee(rules));
-        let engine =
-            Engine { inbox: sender, rules: rules.clone(), journal: journal.clone(), runner: runner.clone() };
+        let engine = Engine {
+            inbox: sender,
+            rules: rules.clone(),
+            listening,
+            journal: journal.clone(),
+            runner: runner.clone(),
+        };
         let work = Work {
             inbox,
             rules,
@@ -168,7 +180,21 @@ impl Engine {
 
     /// Puts new rules in place of the old. Runs that are planned keep the hook that they have.
     pub fn obey(&self, rules: Rules) {
+        let points = rules.points();
         self.rules.store(Arc::new(rules));
+        self.listening.send_replace(points);
+    }
+
+    /// The points at which anybody listens, and every change of them.
+    pub fn listening(&self) -> watch::Receiver<PointSet> {
+        self.listening.subscribe()
+    }
+
+    /// Takes in volumes that were there before anybody looked. Never waits.
+    pub fn know(&self, volumes: Vec<Subject>) {
+        if self.inbox.try_send(Message::Known(volumes)).is_err() {
+            warn!("too much to take in: old volumes may be told as new");
+        }
     }
 
     /// The run whose secret a caller has shown, while it lives.
@@ -283,6 +309,7 @@ impl Work {
                 let events = self.tracker.hear(&call);
                 self.reach_all(events);
             }
+            Message::Known(volumes) => self.tracker.know_volumes(volumes),
             Message::Ask(question, reply) => self.ask(&question, reply),
         }
     }

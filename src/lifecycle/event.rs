@@ -29,10 +29,54 @@ pub struct Event {
     pub exit: Option<Exit>,
     /// The container as last known.
     pub facts: Arc<Facts>,
+    /// What the event is about besides its subject.
+    pub detail: Option<Arc<Detail>>,
     /// The API call that a gate is about.
     pub request: Option<Arc<Request>>,
     /// The subject was made by a call that a hook made itself. Only hooks that ask for it see it.
     pub nested: bool,
+}
+
+/// What an event is about besides its subject.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Detail {
+    /// The network that is made, removed, connected or disconnected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkDetail>,
+    /// The volume that is made, removed, mounted or unmounted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeDetail>,
+    /// The image that is pulled, built or removed: its reference, or its digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The command that was started in the container, as the engine writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// The name that the container had before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_name: Option<String>,
+}
+
+/// A network, as far as an event tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct NetworkDetail {
+    /// Its id; null before it exists.
+    pub id: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its driver.
+    pub driver: Option<String>,
+}
+
+/// A volume, as far as an event tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct VolumeDetail {
+    /// Its name; null if the engine is to make one up.
+    pub name: Option<String>,
+    /// Its driver.
+    pub driver: Option<String>,
+    /// Where it is mounted in the container.
+    pub destination: Option<String>,
 }
 
 /// Who brought an event about.
@@ -147,6 +191,8 @@ pub struct Question {
     pub facts: Arc<Facts>,
     /// The container as it was looked up for this call, if it exists.
     pub observation: Option<Box<Observation>>,
+    /// What it is about besides its subject.
+    pub detail: Option<Arc<Detail>>,
     /// The call that asks.
     pub request: Arc<Request>,
     /// Why the call could not be read as a whole, if it could not.

@@ -15,7 +15,9 @@ mod signal;
 mod subject;
 mod tracker;
 
-pub use event::{Cause, Event, Exit, Question, Reason, Request, Verdict, Withheld};
+pub use event::{
+    Cause, Detail, Event, Exit, NetworkDetail, Question, Reason, Request, Verdict, VolumeDetail, Withheld,
+};
 pub use facts::{Addresses, Facts, Mount, NetworkAttachment};
 pub use point::{Point, PointSet};
 pub use signal::{Call, CallKind, Observation, Process, Saw, Signal, Source, Turn};

@@ -2,70 +2,139 @@
 
 use std::fmt;
 
-/// A named place in a subject's life, where hooks can be declared.
-///
-/// Points that start with `pre_` are gates: Docker waits for the answer, and a hook may deny.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Point {
+use super::SubjectKind;
+
+macro_rules! points {
+    ($($(#[$doc:meta])* $point:ident = $name:literal, $turn:ident, $of:ident;)*) => {
+        /// A named place in a subject's life, where hooks can be declared.
+        ///
+        /// At gates Docker waits for the answer, and a hook may deny.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Point {
+            $($(#[$doc])* $point,)*
+        }
+
+        impl Point {
+            /// Every point; those of one kind of subject in the order of a life.
+            pub const ALL: &[Point] = &[$(Point::$point,)*];
+
+            /// The name in configuration, environment and messages.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Point::$point => $name,)*
+                }
+            }
+
+            /// Whether Docker waits for an answer here, so that a hook may deny.
+            pub const fn is_gate(self) -> bool {
+                match self {
+                    $(Point::$point => matches!(Turn::$turn, Turn::Gate),)*
+                }
+            }
+
+            /// What reaches it.
+            pub const fn subject(self) -> SubjectKind {
+                match self {
+                    $(Point::$point => SubjectKind::$of,)*
+                }
+            }
+        }
+    };
+}
+
+/// Whether Docker waits.
+enum Turn {
+    Gate,
+    After,
+}
+
+points! {
     /// An API client asks for a container to be created. The container does not exist yet.
-    PreCreate,
+    PreCreate = "pre_create", Gate, Container;
     /// A container was created, by whomever.
-    PostCreate,
+    PostCreate = "post_create", After, Container;
     /// An API client asks for a container to be started.
-    PreStart,
+    PreStart = "pre_start", Gate, Container;
     /// A container's process runs.
-    PostStart,
+    PostStart = "post_start", After, Container;
+    /// A container's health check succeeds, and did not before.
+    Healthy = "healthy", After, Container;
+    /// A container's health check fails, and did not before.
+    Unhealthy = "unhealthy", After, Container;
+    /// A container was frozen.
+    Pause = "pause", After, Container;
+    /// A frozen container goes on.
+    Unpause = "unpause", After, Container;
+    /// A container has another name.
+    Rename = "rename", After, Container;
+    /// A container's limits or restart policy were changed.
+    Update = "update", After, Container;
+    /// The memory limit of a container was hit.
+    Oom = "oom", After, Container;
+    /// A command was started in a container, a health check's included.
+    Exec = "exec", After, Container;
     /// An API client asks for something that ends a running container.
-    PreStop,
+    PreStop = "pre_stop", Gate, Container;
     /// A container's process ended, however it ended.
-    PostStop,
+    PostStop = "post_stop", After, Container;
     /// An API client asks for a container to be removed. Removal by `--rm` is never asked about.
-    PreRemove,
+    PreRemove = "pre_remove", Gate, Container;
     /// A container is gone.
-    PostRemove,
+    PostRemove = "post_remove", After, Container;
+    /// An API client asks for a network to be created.
+    NetworkPreCreate = "network.pre_create", Gate, Network;
+    /// A network was created.
+    NetworkPostCreate = "network.post_create", After, Network;
+    /// A container was attached to a network. The subject is the container.
+    NetworkConnect = "network.connect", After, Container;
+    /// A container was detached from a network. The subject is the container.
+    NetworkDisconnect = "network.disconnect", After, Container;
+    /// An API client asks for a network to be removed.
+    NetworkPreRemove = "network.pre_remove", Gate, Network;
+    /// A network is gone.
+    NetworkPostRemove = "network.post_remove", After, Network;
+    /// An API client asks for a volume to be created. What a creation of a container makes is not asked about.
+    VolumePreCreate = "volume.pre_create", Gate, Volume;
+    /// A volume was created.
+    VolumePostCreate = "volume.post_create", After, Volume;
+    /// A volume was mounted for a container. The subject is the container.
+    VolumeMount = "volume.mount", After, Container;
+    /// A volume was unmounted. The subject is the container.
+    VolumeUnmount = "volume.unmount", After, Container;
+    /// An API client asks for a volume to be removed.
+    VolumePreRemove = "volume.pre_remove", Gate, Volume;
+    /// A volume is gone.
+    VolumePostRemove = "volume.post_remove", After, Volume;
+    /// An API client asks for an image to be pulled, imported or loaded.
+    ImagePrePull = "image.pre_pull", Gate, Image;
+    /// An image was pulled, imported or loaded.
+    ImagePostPull = "image.post_pull", After, Image;
+    /// An API client asks for an image to be built.
+    ImagePreBuild = "image.pre_build", Gate, Image;
+    /// An API client asks for an image, or a name of it, to be removed.
+    ImagePreRemove = "image.pre_remove", Gate, Image;
+    /// An image is gone.
+    ImagePostRemove = "image.post_remove", After, Image;
+    /// The engine was found: at boathook's own start, and after the engine has been away.
+    DaemonStart = "daemon.start", After, Engine;
+    /// The engine has read its configuration again.
+    DaemonReload = "daemon.reload", After, Engine;
+    /// The engine has gone away.
+    DaemonStop = "daemon.stop", After, Engine;
+    /// Any call of the Engine API.
+    Api = "api", Gate, Call;
 }
 
 impl Point {
-    /// Every point, in the order of a life.
-    pub const ALL: [Point; 8] = [
-        Point::PreCreate,
-        Point::PostCreate,
-        Point::PreStart,
-        Point::PostStart,
-        Point::PreStop,
-        Point::PostStop,
-        Point::PreRemove,
-        Point::PostRemove,
-    ];
-
-    /// The name in configuration, environment and messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Point::PreCreate => "pre_create",
-            Point::PostCreate => "post_create",
-            Point::PreStart => "pre_start",
-            Point::PostStart => "post_start",
-            Point::PreStop => "pre_stop",
-            Point::PostStop => "post_stop",
-            Point::PreRemove => "pre_remove",
-            Point::PostRemove => "post_remove",
-        }
-    }
-
     /// The point of that name.
     pub fn from_name(name: &str) -> Option<Point> {
-        Point::ALL.into_iter().find(|point| point.name() == name)
+        Point::ALL.iter().copied().find(|point| point.name() == name)
     }
 
-    /// Whether Docker waits for an answer here, so that a hook may deny.
-    pub const fn is_gate(self) -> bool {
-        matches!(self, Point::PreCreate | Point::PreStart | Point::PreStop | Point::PreRemove)
-    }
-
-    /// Whether the container's process may still be running when the point is reached, so that
-    /// stopping it makes sense.
+    /// Whether a container's process may be running when the point is reached after the fact, so
+    /// that stopping it makes sense.
     pub const fn may_run(self) -> bool {
-        matches!(self, Point::PostStart)
+        matches!(self, Point::PostStart | Point::Healthy | Point::Unhealthy)
     }
 }
 
@@ -77,7 +146,9 @@ impl fmt::Display for Point {
 
 /// A set of points.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PointSet(u32);
+pub struct PointSet(u64);
+
+const _: () = assert!(Point::ALL.len() <= u64::BITS as usize, "a set has room for every point");
 
 impl PointSet {
     /// The set without a point.
@@ -95,14 +166,19 @@ impl PointSet {
         self.0 & (1 << point as u32) != 0
     }
 
+    /// Whether any of `points` is in the set.
+    pub fn contains_any(self, points: &[Point]) -> bool {
+        points.iter().any(|it| self.contains(*it))
+    }
+
     /// Whether no point is in the set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The points in the set, in the order of a life.
+    /// The points in the set, in the order of [`Point::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Point> {
-        Point::ALL.into_iter().filter(move |point| self.contains(*point))
+        Point::ALL.iter().copied().filter(move |point| self.contains(*point))
     }
 }
 
@@ -123,16 +199,24 @@ mod tests {
     #[test]
     fn every_point_is_found_by_its_name() {
         for point in Point::ALL {
-            assert_eq!(Point::from_name(point.name()), Some(point));
+            assert_eq!(Point::from_name(point.name()), Some(*point));
         }
         assert_eq!(Point::from_name("pre_lunch"), None);
     }
 
     #[test]
-    fn a_set_holds_what_was_put_in_and_nothing_else() {
-        let set: PointSet = [Point::PostRemove, Point::PreCreate].into_iter().collect();
+    fn gates_are_what_comes_before_the_fact_and_the_api_as_a_whole() {
+        for point in Point::ALL {
+            let before = point.name().split('.').next_back().is_some_and(|it| it.starts_with("pre_"));
+            assert_eq!(point.is_gate(), before || *point == Point::Api, "{point}");
+        }
+    }
 
-        assert_eq!(set.iter().collect::<Vec<_>>(), [Point::PreCreate, Point::PostRemove]);
+    #[test]
+    fn a_set_holds_what_was_put_in_and_nothing_else() {
+        let set: PointSet = [Point::Api, Point::PostRemove, Point::PreCreate].into_iter().collect();
+
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Point::PreCreate, Point::PostRemove, Point::Api]);
         assert!(!set.contains(Point::PostStop));
     }
 }

@@ -1,8 +1,10 @@
 //! What one source saw.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::{EngineId, Facts, Subject};
+use super::{Detail, EngineId, Facts, Point, Subject};
 
 /// What one source saw of one subject.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +17,8 @@ pub struct Signal {
     pub at: Timestamp,
     /// What was seen.
     pub saw: Saw,
+    /// What it was about besides the subject.
+    pub detail: Option<Arc<Detail>>,
     /// What the source itself tells of the container: less sure than any look, so only for want of
     /// one.
     pub told: Option<Box<Facts>>,
@@ -50,9 +54,10 @@ pub enum Saw {
     },
     /// It is gone.
     Removed,
-    /// Something about it may have changed: its name, its networks, its limits, its state. The
-    /// observation tells.
+    /// Something about it may have changed: its networks, its state. The observation tells.
     Changed,
+    /// It has reached a point that nothing else tells, and that leads to no other.
+    Reached(Point),
 }
 
 /// A container as `GET /containers/{id}/json` told it at one moment.

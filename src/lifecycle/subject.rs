@@ -30,6 +30,30 @@ pub enum SubjectKind {
     Container,
     /// An asked-for creation of a container that has no id yet; its id is made by us.
     Creation,
+    /// A network. Its id is Docker's, or the name by which a caller asks for it.
+    Network,
+    /// A volume; its id is its name.
+    Volume,
+    /// An image; its id is what it is called where it is met: a reference, or a digest.
+    Image,
+    /// The engine itself; its id is empty.
+    Engine,
+    /// A call of the API; its id is made by us.
+    Call,
+}
+
+impl SubjectKind {
+    /// The name in environment and document.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SubjectKind::Container | SubjectKind::Creation => "container",
+            SubjectKind::Network => "network",
+            SubjectKind::Volume => "volume",
+            SubjectKind::Image => "image",
+            SubjectKind::Engine => "engine",
+            SubjectKind::Call => "call",
+        }
+    }
 }
 
 /// One thing that events happen to. Two subjects are the same only on the same engine.
@@ -44,19 +68,20 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The subject of that kind and id.
+    pub fn new(engine: &EngineId, kind: SubjectKind, id: &str) -> Subject {
+        Subject { engine: engine.clone(), kind, id: id.into() }
+    }
+
     /// The container with that full id.
     pub fn container(engine: &EngineId, id: &str) -> Subject {
-        Subject { engine: engine.clone(), kind: SubjectKind::Container, id: id.into() }
+        Subject::new(engine, SubjectKind::Container, id)
     }
 
-    /// A creation that is being asked for; `id` is any text that no other creation has.
-    pub fn creation(engine: &EngineId, id: &str) -> Subject {
-        Subject { engine: engine.clone(), kind: SubjectKind::Creation, id: id.into() }
-    }
-
-    /// The first twelve characters of the id, as the docker command shows ids.
+    /// The id as the docker command shows it: the first twelve characters where it is Docker's own.
     pub fn short_id(&self) -> &str {
-        self.id.get(..12).unwrap_or(&self.id)
+        let is_dockers = self.id.len() == 64 && self.id.bytes().all(|it| it.is_ascii_hexdigit());
+        if is_dockers { &self.id[..12] } else { &self.id }
     }
 }
 

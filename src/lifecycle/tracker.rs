@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::calls::Calls;
 use super::facts::Liveness;
 use super::signal::{Call, CallKind, Process, Saw, Signal, Source, Turn};
-use super::{Cause, Event, Exit, Facts, Point, Question, Reason, Subject, SubjectKind};
+use super::{Cause, Detail, Event, Exit, Facts, Point, Question, Reason, Subject, SubjectKind};
 
 /// How many removed containers are remembered, so that a late signal does not bring one back. Far
 /// more than are removed while a signal can be under way.
@@ -32,6 +32,7 @@ pub struct Tracker {
     calls: Calls,
     parked: HashMap<Subject, Vec<Signal>>,
     gone: Gone,
+    volumes: HashSet<Subject>,
 }
 
 /// One container's life so far.
@@ -48,6 +49,8 @@ struct Life {
     killed: bool,
     out_of_memory: bool,
     nested: bool,
+    /// The ids of the networks that the stream has told of, and whether it is attached to them.
+    attached: HashMap<String, bool>,
     /// A start that the event stream has yet to tell.
     start_awaited: bool,
     /// An end that the event stream has yet to tell.
@@ -118,6 +121,7 @@ impl Tracker {
                 source: Source::Authorization,
                 at: question.at,
                 saw: Saw::Changed,
+                detail: None,
                 told: None,
                 observation: Some(observation.clone()),
             }),
@@ -133,6 +137,7 @@ impl Tracker {
             reason: None,
             exit: life.and_then(|it| it.exit),
             facts: life.map_or_else(|| question.facts.clone(), |it| it.facts.clone()),
+            detail: question.detail.clone(),
             request: Some(question.request.clone()),
             nested: life.is_some_and(|it| it.nested),
         };
@@ -168,15 +173,52 @@ impl Tracker {
         overdue.iter().flat_map(|subject| self.release(subject)).collect()
     }
 
+    /// What happens to anything but a container. Nothing is kept of it, but that a volume exists:
+    /// up to 23.0 the engine tells the creation of a volume again whenever a container is made
+    /// that uses it.
+    fn other(&mut self, signal: Signal) -> Vec<Event> {
+        let Saw::Reached(point) = signal.saw else { return Vec::new() };
+        let is_news = match point {
+            Point::VolumePostCreate => self.volumes.insert(signal.subject.clone()),
+            Point::VolumePostRemove => {
+                self.volumes.remove(&signal.subject);
+                true
+            }
+            _ => true,
+        };
+        let event = Event {
+            point,
+            subject: signal.subject,
+            passage: 0,
+            at: signal.at,
+            cause: Cause::Engine,
+            reason: None,
+            exit: None,
+            facts: signal.told.map_or_else(Arc::default, |it| Arc::new(*it)),
+            detail: signal.detail,
+            request: None,
+            nested: false,
+        };
+        if is_news { vec![event] } else { Vec::new() }
+    }
+
+    /// Volumes that were there before anybody looked.
+    pub fn know_volumes(&mut self, volumes: impl IntoIterator<Item = Subject>) {
+        self.volumes.extend(volumes);
+    }
+
     fn release(&mut self, subject: &Subject) -> Vec<Event> {
         let parked = self.parked.remove(subject).unwrap_or_default();
         parked.into_iter().flat_map(|signal| self.apply(signal)).collect()
     }
 
     fn apply(&mut self, signal: Signal) -> Vec<Event> {
-        let Signal { subject, source, at, saw, told, observation } = signal;
-        debug_assert_eq!(subject.kind, SubjectKind::Container, "only containers send signals");
+        if signal.subject.kind != SubjectKind::Container {
+            return self.other(signal);
+        }
+        let Signal { subject, source, at, saw, mut detail, told, observation } = signal;
         let life = self.lives.entry(subject.clone()).or_insert_with(Life::new);
+        let old_name = life.facts.name.clone();
         if let Some(observation) = &observation {
             life.learn(&observation.facts, observation.process.is_running());
         }
@@ -190,12 +232,23 @@ impl Tracker {
             (Saw::Started, _) => life.start_told(at, process, &mut reached),
             (Saw::Ended { code }, _) => life.end_told(Exit { code, at: Some(at) }, &mut reached),
             (Saw::Killed, _) => life.killed = true,
-            (Saw::OutOfMemory, _) => life.out_of_memory = true,
+            (Saw::OutOfMemory, _) => {
+                life.out_of_memory = true;
+                reached.push(life, Point::Oom, at, Cause::Engine);
+            }
+            (Saw::Reached(Point::Rename), _) => {
+                reached.push(life, Point::Rename, at, Cause::Engine);
+                detail = Some(Arc::new(Detail { old_name, ..Detail::default() }));
+            }
+            (Saw::Reached(point), _) => life.reached(point, at, detail.as_ref(), &mut reached),
             (Saw::Removed, _) => life.removed(at, &mut reached),
             (Saw::Changed, Source::Authorization) => life.observed(at, process, &mut reached),
             (Saw::Changed, Source::Events) => life.adopt(process),
         }
-        let events = reached.events;
+        let mut events = reached.events;
+        if let Some(detail) = detail {
+            events.iter_mut().for_each(|it| it.detail = Some(detail.clone()));
+        }
         if saw == Saw::Removed {
             self.lives.remove(&subject);
             self.gone.insert(subject);
@@ -222,6 +275,7 @@ impl Reached<'_> {
             reason: life.reason.filter(|_| life.exit.is_some()),
             exit: life.exit,
             facts: life.facts.clone(),
+            detail: None,
             request: None,
             nested: life.nested,
         });
@@ -254,6 +308,7 @@ impl Life {
             killed: false,
             out_of_memory: false,
             nested: false,
+            attached: HashMap::new(),
             start_awaited: false,
             end_awaited: false,
         }
@@ -278,6 +333,27 @@ impl Life {
         }
         let cause = if reached.calls.any_create() { Cause::Api } else { Cause::Engine };
         reached.push(self, Point::PostCreate, at, cause);
+    }
+
+    /// The event stream tells a point that leads to no other.
+    ///
+    /// Up to 26 the engine tells one disconnection twice.
+    fn reached(
+        &mut self,
+        point: Point,
+        at: Timestamp,
+        detail: Option<&Arc<Detail>>,
+        reached: &mut Reached<'_>,
+    ) {
+        let network = detail.and_then(|it| it.network.as_ref()).and_then(|it| it.id.clone());
+        let is_news = match (point, network) {
+            (Point::NetworkConnect, Some(id)) => self.attached.insert(id, true) != Some(true),
+            (Point::NetworkDisconnect, Some(id)) => self.attached.insert(id, false) != Some(false),
+            _ => true,
+        };
+        if is_news {
+            reached.push(self, point, at, Cause::Engine);
+        }
     }
 
     /// The event stream tells a start.
@@ -496,6 +572,7 @@ mod tests {
             source: Source::Events,
             at: ms(at),
             saw,
+            detail: None,
             told: None,
             observation: None,
         }
@@ -811,6 +888,7 @@ mod tests {
             subject: Subject::container(&engine(), ID),
             facts: Arc::default(),
             observation: looked(21, ended(9, 20)).observation,
+            detail: None,
             request: Arc::new(Request {
                 method: "DELETE".into(),
                 uri: "/containers/web".into(),

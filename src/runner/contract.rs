@@ -16,7 +16,7 @@ use super::Settings;
 use super::files::AttemptFiles;
 use super::secrets::header_line;
 use crate::hook::Action;
-use crate::lifecycle::{Cause, Event, Facts, Mount, NetworkAttachment, Reason};
+use crate::lifecycle::{Cause, Detail, Event, Facts, Mount, NetworkAttachment, Reason, SubjectKind};
 use crate::run::{NESTED_HEADER, Phase, Run};
 
 /// The version of the contract: environment, document, reply, exit status.
@@ -69,8 +69,10 @@ pub struct Document<'a> {
     /// The stretch of the container's life from start to end that this belongs to, from 1; 0
     /// before the first start.
     passage: u32,
-    /// The container as last known.
-    container: ContainerDocument<'a>,
+    /// What the event happened to.
+    subject: SubjectDocument<'a>,
+    /// The container as last known; null where the event is about something else.
+    container: Option<ContainerDocument<'a>>,
     /// The networks that the container is, or was last, attached to; null when not known.
     networks: Option<&'a [NetworkAttachment]>,
     /// Its mounts; null when not known.
@@ -79,8 +81,22 @@ pub struct Document<'a> {
     labels: Option<&'a BTreeMap<String, String>>,
     /// How it ended, where it has.
     exit: Option<ExitDocument>,
+    /// What the event is about besides its subject: the network that is connected, say.
+    #[serde(flatten)]
+    detail: Detail,
     /// The API call that a gate is about.
     request: Option<RequestDocument<'a>>,
+}
+
+/// What an event happened to.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SubjectDocument<'a> {
+    /// `container`, `network`, `volume`, `image`, `engine` or `call`.
+    kind: &'a str,
+    /// Docker's id of it, or its name where Docker has no other; null before it exists.
+    id: Option<&'a str>,
+    /// What people call it.
+    name: Option<&'a str>,
 }
 
 /// The container in the document. Each value is null when it is not known.
@@ -136,6 +152,7 @@ impl<'a> Document<'a> {
     pub(super) fn of(attempt: &Attempt<'a>) -> Document<'a> {
         let (run, event) = (attempt.run, &attempt.run.event);
         let facts = &event.facts;
+        let subject = SubjectDocument::of(event);
         Document {
             contract: CONTRACT,
             run: run.id.as_str(),
@@ -150,11 +167,13 @@ impl<'a> Document<'a> {
             host: &attempt.settings.host,
             engine: event.subject.engine.to_string(),
             passage: event.passage,
-            container: ContainerDocument::of(facts),
+            container: (subject.kind == "container").then(|| ContainerDocument::of(facts)),
+            subject,
             networks: facts.networks.as_deref(),
             mounts: facts.mounts.as_deref(),
             labels: facts.labels.as_ref(),
             exit: event.exit.map(|it| ExitDocument { code: it.code, at: it.at.map(|at| at.to_string()) }),
+            detail: event.detail.as_deref().cloned().unwrap_or_default(),
             request: event.request.as_deref().map(|it| RequestDocument {
                 method: &it.method,
                 path: &it.uri,
@@ -162,6 +181,27 @@ impl<'a> Document<'a> {
                 body: it.body.as_ref(),
             }),
         }
+    }
+}
+
+impl<'a> SubjectDocument<'a> {
+    fn of(event: &'a Event) -> SubjectDocument<'a> {
+        let subject = &event.subject;
+        let id = match subject.kind {
+            // Its id is made up, or is a name that the caller gave.
+            SubjectKind::Creation | SubjectKind::Call => None,
+            _ if event.point.is_gate() && event.request.is_some() => {
+                let detail = event.detail.as_deref();
+                match subject.kind {
+                    SubjectKind::Network => detail.and_then(|it| it.network.as_ref()?.id.as_deref()),
+                    SubjectKind::Volume | SubjectKind::Image => event.facts.name.as_deref(),
+                    _ => Some(&*subject.id),
+                }
+            }
+            SubjectKind::Engine => None,
+            _ => Some(&*subject.id),
+        };
+        SubjectDocument { kind: subject.kind.name(), id, name: event.facts.name.as_deref() }
     }
 }
 
@@ -236,6 +276,13 @@ impl Variables {
 
     fn describe(&mut self, event: &Event) {
         let facts = &event.facts;
+        let subject = SubjectDocument::of(event);
+        self.set("HOOK_SUBJECT_KIND", subject.kind);
+        self.set_known("HOOK_SUBJECT_ID", subject.id);
+        self.set_known("HOOK_SUBJECT_NAME", subject.name);
+        if subject.kind != "container" {
+            return;
+        }
         let addresses = facts.addresses();
         self.set_known("CONTAINER_ID", facts.id.as_deref());
         self.set_known("CONTAINER_NAME", facts.name.as_deref());

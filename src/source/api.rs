@@ -1,4 +1,4 @@
-//! What an API call asks for.
+//! What an API call asks for, and of what.
 //!
 //! Authorization gets the request target as the client sent it; the engine matches its routes on
 //! the percent-decoded path. So the target is taken apart here exactly as the engine does it, or a
@@ -6,88 +6,67 @@
 
 use std::borrow::Cow;
 
-/// What an API call asks for, of those that reach a point.
+pub use super::routes::{Kind, What};
+use super::routes::{ROUTES, Route};
+
+/// What an API call asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// `POST /containers/create`.
-    Create {
-        /// The name, if one is asked for; the engine makes one up otherwise.
-        name: Option<String>,
-    },
-    /// `POST /containers/{n}/start`.
-    Start {
-        /// The container: full id, name, or prefix of the id.
-        target: String,
-        /// Whether the body is obeyed.
-        body: StartBody,
-    },
-    /// `POST /containers/{n}/stop`.
-    Stop {
-        /// The container.
-        target: String,
-    },
-    /// `POST /containers/{n}/restart`.
-    Restart {
-        /// The container.
-        target: String,
-    },
-    /// `POST /containers/{n}/kill`.
-    Kill {
-        /// The container.
-        target: String,
-        /// The signal as given; empty is SIGKILL.
-        signal: String,
-    },
-    /// `DELETE /containers/{n}`, unless it removes only a legacy link.
-    Remove {
-        /// The container.
-        target: String,
-        /// Whether a running container is killed first.
-        force: bool,
-    },
+pub struct Operation<'a> {
+    /// What is to be done, and to what kind of thing.
+    pub what: What,
+    /// The thing, as the caller names it: full id, name, or prefix of the id. `None` where the call
+    /// names none in its path.
+    pub target: Option<String>,
+    /// The parameters.
+    pub query: Query<'a>,
+    /// The API version that the call asks for; `None`: the engine's newest.
+    pub version: Option<Version>,
 }
 
-/// Whether the engine obeys a body of a start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartBody {
-    /// It has none that matters.
-    Ignored,
-    /// Up to engine 24, an API version before 1.24 replaces the container's `HostConfig` by it.
-    ReplacesHostConfig,
+/// A version of the API, `1.41`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// The part before the dot.
+    pub major: u64,
+    /// The part after it.
+    pub minor: u64,
 }
 
-/// What `method` on `target` asks for; `None` if it reaches no point.
-pub fn operation(method: &str, target: &str) -> Option<Operation> {
-    // Nothing that reads reaches a point: most calls are answered here.
-    if !matches!(method, "POST" | "DELETE") {
-        return None;
-    }
+/// What `method` on `target` asks for; `None` if the engine knows no such call.
+pub fn operation<'a>(method: &str, target: &'a str) -> Option<Operation<'a>> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = decode(without_authority(path), Plus::IsPlus);
     let (version, path) = split_version(&path);
-    let rest = path.strip_prefix("/containers/")?;
-    let query = Query(query);
-    match method {
-        "POST" if rest == "create" => Some(Operation::Create {
-            name: query.first("name").filter(|it| !it.is_empty()).map(|it| bare(&it)),
-        }),
-        "POST" => {
-            // The name may hold slashes: the last one ends it.
-            let (target, verb) = rest.rsplit_once('/').filter(|(target, _)| !target.is_empty())?;
-            let target = target.to_owned();
-            match verb {
-                "start" => Some(Operation::Start { target, body: start_body(version) }),
-                "stop" => Some(Operation::Stop { target }),
-                "restart" => Some(Operation::Restart { target }),
-                "kill" => {
-                    let signal = query.first("signal").unwrap_or_default().into_owned();
-                    Some(Operation::Kill { target, signal })
-                }
-                _ => None,
-            }
+    let (what, name) = ROUTES.iter().find_map(|route| Some((route.what, route.matches(method, path)?)))?;
+    Some(Operation { what, target: name.map(str::to_owned), query: Query(query), version })
+}
+
+/// The path of a call as routes see it: decoded, without authority, version and query.
+pub fn plain_path(target: &str) -> String {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    split_version(&decode(without_authority(path), Plus::IsPlus)).1.to_owned()
+}
+
+impl Route {
+    /// The name in `path`, where the route has one; `None` if it is another call.
+    fn matches<'p>(&self, method: &str, path: &'p str) -> Option<Option<&'p str>> {
+        if self.method != method {
+            return None;
         }
-        _ if rest.is_empty() || query.flag("link") => None,
-        _ => Some(Operation::Remove { target: rest.to_owned(), force: query.flag("force") }),
+        let Some((before, after)) = self.path.split_once("{}") else {
+            return (self.path == path).then_some(None);
+        };
+        let rest = path.strip_prefix(before)?;
+        let name = match after.split_once("{}") {
+            // The name may hold slashes (`{name:.*}` in moby's routes).
+            None => rest.strip_suffix(after)?,
+            Some((between, "")) => {
+                let (name, other) = rest.split_once(between)?;
+                (!name.contains('/') && !other.is_empty() && !other.contains('/')).then_some(name)?
+            }
+            Some(_) => unreachable!("a route ends after its second name"),
+        };
+        (!name.is_empty()).then_some(Some(name))
     }
 }
 
@@ -96,28 +75,23 @@ pub fn operation(method: &str, target: &str) -> Option<Operation> {
 /// Names come with or without `SIG`, in any case, or as numbers; nothing is SIGKILL
 /// (`signal.ParseSignal` in moby/sys). What is none of these the engine refuses.
 pub fn is_terminating(signal: &str) -> bool {
-    let name = signal.trim().to_ascii_uppercase();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
     // Those whose default action is to be ignored, to stop or to go on: CHLD, CONT, STOP, TSTP,
     // TTIN, TTOU, URG, WINCH.
     const HARMLESS: [&str; 18] = [
         "CHLD", "CLD", "17", "CONT", "18", "STOP", "19", "TSTP", "20", "TTIN", "21", "TTOU", "22", "URG",
         "23", "WINCH", "28", "0",
     ];
-    !HARMLESS.contains(&name)
+    !HARMLESS.contains(&plain_signal(signal).as_str())
 }
 
 /// Whether two spellings mean the same signal, as far as names go.
 pub fn is_same_signal(a: &str, b: &str) -> bool {
-    let plain = |it: &str| {
-        let upper = it.trim().to_ascii_uppercase();
-        upper.strip_prefix("SIG").map(str::to_owned).unwrap_or(upper)
-    };
-    plain(a) == plain(b)
+    plain_signal(a) == plain_signal(b)
 }
 
-fn bare(name: &str) -> String {
-    name.strip_prefix('/').unwrap_or(name).to_owned()
+fn plain_signal(signal: &str) -> String {
+    let upper = signal.trim().to_ascii_uppercase();
+    upper.strip_prefix("SIG").map(str::to_owned).unwrap_or(upper)
 }
 
 /// The path of a target in absolute form, `http://any.host/v1.41/…`.
@@ -129,38 +103,42 @@ fn without_authority(path: &str) -> &str {
 }
 
 /// Takes one leading `/v<digits and dots>` off.
-fn split_version(path: &str) -> (Option<&str>, &str) {
+fn split_version(path: &str) -> (Option<Version>, &str) {
     let Some(rest) = path.strip_prefix("/v") else { return (None, path) };
     let end = rest.find('/').unwrap_or(rest.len());
     let (version, rest) = rest.split_at(end);
     let is_version = !version.is_empty() && version.bytes().all(|it| it.is_ascii_digit() || it == b'.');
-    if is_version { (Some(version), rest) } else { (None, path) }
+    if is_version { (Version::parse(version), rest) } else { (None, path) }
 }
 
-fn start_body(version: Option<&str>) -> StartBody {
-    let number = version
-        .and_then(|it| it.split_once('.'))
-        .and_then(|(major, minor)| Some((major.parse::<u64>().ok()?, minor.parse::<u64>().ok()?)));
-    match number {
-        Some(version) if version < (1, 24) => StartBody::ReplacesHostConfig,
-        _ => StartBody::Ignored,
+impl Version {
+    /// The version, if the engine would take it for one: `01.041` is 1.41.
+    fn parse(text: &str) -> Option<Version> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Version { major: major.parse().ok()?, minor: minor.parse().ok()? })
     }
 }
 
-/// A query string.
-struct Query<'a>(&'a str);
+/// The parameters of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
     /// The first value of `key`; the engine takes no notice of others.
-    fn first(&self, key: &str) -> Option<Cow<'a, str>> {
+    pub fn first(&self, key: &str) -> Option<Cow<'a, str>> {
         self.0.split('&').find_map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode(name, Plus::IsSpace) == key).then(|| decode(value, Plus::IsSpace))
         })
     }
 
+    /// A value that is not empty.
+    pub fn filled(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.first(key).filter(|it| !it.is_empty())
+    }
+
     /// A boolean: anything but these is true (`BoolValue` in moby, `api/server/httputils/form.go`).
-    fn flag(&self, key: &str) -> bool {
+    pub fn flag(&self, key: &str) -> bool {
         let value = self.first(key).unwrap_or_default();
         !matches!(value.trim().to_lowercase().as_str(), "" | "0" | "no" | "false" | "none")
     }
@@ -204,14 +182,16 @@ fn nibble(digit: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Operation, StartBody, is_same_signal, is_terminating, operation};
+    use proptest::prelude::*;
 
-    fn start(target: &str) -> Option<Operation> {
-        Some(Operation::Start { target: target.into(), body: StartBody::Ignored })
+    use super::{Version, What, is_same_signal, is_terminating, operation, plain_path};
+
+    fn asked(method: &str, target: &str) -> Option<(What, Option<String>)> {
+        operation(method, target).map(|it| (it.what, it.target))
     }
 
-    fn remove(target: &str, force: bool) -> Option<Operation> {
-        Some(Operation::Remove { target: target.into(), force })
+    fn start(target: &str) -> Option<(What, Option<String>)> {
+        Some((What::ContainerStart, Some(target.into())))
     }
 
     #[test]
@@ -225,32 +205,34 @@ mod tests {
             "/v1.41/containers/op%2Fstart",
             "http://any.host/v1.41/containers/op/start",
         ] {
-            assert_eq!(operation("POST", target), start("op"), "{target}");
+            assert_eq!(asked("POST", target), start("op"), "{target}");
         }
     }
 
     #[test]
-    fn what_reaches_no_point_is_let_be() {
+    fn what_the_engine_does_not_know_is_no_call() {
         for (method, target) in [
-            ("GET", "/containers/op/start"),
-            ("HEAD", "/_ping"),
             ("POST", "/CONTAINERS/op/start"),
-            ("POST", "/containers/op/wait?condition=next-exit"),
             ("POST", "/containers//start"),
-            ("POST", "/images/create?fromImage=busybox"),
-            ("DELETE", "/images/op"),
-            ("DELETE", "/containers/op?link=1"),
+            ("POST", "/containers/op/start/"),
+            ("PATCH", "/containers/op/start"),
             ("POST", "/vx/containers/op/start"),
+            ("GET", "http://host"),
         ] {
-            assert_eq!(operation(method, target), None, "{method} {target}");
+            assert_eq!(asked(method, target), None, "{method} {target}");
         }
     }
 
     #[test]
     fn a_name_may_hold_slashes_and_look_like_a_verb() {
-        assert_eq!(operation("POST", "/containers/a/b/start"), start("a/b"));
-        assert_eq!(operation("POST", "/containers/start/start"), start("start"));
-        assert_eq!(operation("DELETE", "/containers/create"), remove("create", false));
+        assert_eq!(asked("POST", "/containers/a/b/start"), start("a/b"));
+        assert_eq!(asked("POST", "/containers/start/start"), start("start"));
+        let remove = |name: &str| Some((What::ContainerRemove, Some(name.to_owned())));
+        assert_eq!(asked("DELETE", "/containers/create"), remove("create"));
+        let checkpoint = Some((What::ContainerCheckpoint, Some("web".to_owned())));
+        assert_eq!(asked("DELETE", "/containers/web/checkpoints/one"), checkpoint);
+        let image = Some((What::ImageRemove, Some("registry/a/b:1".to_owned())));
+        assert_eq!(asked("DELETE", "/v1.41/images/registry/a/b:1?force=1"), image);
     }
 
     #[test]
@@ -265,36 +247,31 @@ mod tests {
             ("?v=1&force=none", false),
             ("", false),
         ] {
-            assert_eq!(
-                operation("DELETE", &format!("/containers/op{query}")),
-                remove("op", force),
-                "{query}"
-            );
+            let target = format!("/containers/op{query}");
+            let flag = operation("DELETE", &target).map(|it| it.query.flag("force"));
+            assert_eq!(flag, Some(force), "{query}");
         }
     }
 
     #[test]
-    fn a_creation_has_the_name_of_its_query() {
-        let name = |target| match operation("POST", target) {
-            Some(Operation::Create { name }) => name,
-            other => panic!("{target} is {other:?}"),
+    fn the_first_value_of_a_parameter_counts_decoded() {
+        let value = |target: &str| {
+            operation("POST", target).and_then(|it| it.query.filled("name").map(|it| it.into_owned()))
         };
-        assert_eq!(name("/v1.41/containers/create?name=a%2Db+c&name=x").as_deref(), Some("a-b c"));
-        assert_eq!(name("/containers/create?name=%2Fweb").as_deref(), Some("web"));
-        assert_eq!(name("/containers/create?name="), None);
-        assert_eq!(name("http://h/containers/create"), None);
+        assert_eq!(value("/v1.41/containers/create?name=a%2Db+c&name=x").as_deref(), Some("a-b c"));
+        assert_eq!(value("/containers/create?name="), None);
+        assert_eq!(value("http://h/containers/create"), None);
     }
 
     #[test]
-    fn an_old_version_obeys_the_body_of_a_start() {
-        let body = |target| match operation("POST", target) {
-            Some(Operation::Start { body, .. }) => body,
-            other => panic!("{target} is {other:?}"),
-        };
-        assert_eq!(body("/v1.23/containers/op/start"), StartBody::ReplacesHostConfig);
-        assert_eq!(body("/v01.02/containers/op/start"), StartBody::ReplacesHostConfig);
-        assert_eq!(body("/v1.24/containers/op/start"), StartBody::Ignored);
-        assert_eq!(body("/containers/op/start"), StartBody::Ignored);
+    fn a_version_is_known_in_all_its_spellings() {
+        let version = |target| operation("POST", target).and_then(|it| it.version);
+        let v = |major, minor| Some(Version { major, minor });
+        assert_eq!(version("/v1.23/containers/op/start"), v(1, 23));
+        assert_eq!(version("/v01.041/containers/op/start"), v(1, 41));
+        assert_eq!(version("/containers/op/start"), None);
+        assert_eq!(version("/v1..41/containers/op/start"), None);
+        assert_eq!(plain_path("http://h/v1.41/containers/%6fp/json?all=1"), "/containers/op/json");
     }
 
     #[test]
@@ -306,5 +283,46 @@ mod tests {
             assert!(!is_terminating(spares), "{spares}");
         }
         assert!(is_same_signal("SIGWINCH", "winch"));
+    }
+
+    /// A path with some of its characters percent-encoded, in either case of the digits.
+    fn spelled(path: &str, encoded: &[bool], upper: bool) -> String {
+        path.bytes()
+            .zip(encoded.iter().chain(std::iter::repeat(&false)))
+            .map(|(byte, encode)| match (encode, upper) {
+                (false, _) => (byte as char).to_string(),
+                (true, true) => format!("%{byte:02X}"),
+                (true, false) => format!("%{byte:02x}"),
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_spelling_of_a_call_makes_another_of_it(
+            name in "[a-zA-Z0-9][a-zA-Z0-9_.-]{1,20}",
+            verb in prop::sample::select(vec!["start", "stop", "restart", "kill", "pause", "update", "exec"]),
+            version in prop::sample::select(vec!["", "/v1.41", "/v1.24", "/v01.0041", "/v1.999"]),
+            host in prop::sample::select(vec!["", "http://any.host", "https://h:1"]),
+            encoded in prop::collection::vec(any::<bool>(), 0..60),
+            upper: bool,
+            query in "[a-z=&%+]{0,12}",
+        ) {
+            let plain = format!("/containers/{name}/{verb}");
+            // The first slash has to be there for the engine to take it for a path.
+            let path = format!("{version}{plain}");
+            let target = format!("{host}/{}?{query}", spelled(&path[1..], &encoded, upper));
+
+            prop_assert_eq!(asked("POST", &target), asked("POST", &plain), "{}", target);
+            prop_assert_eq!(asked("POST", &plain).and_then(|it| it.1), Some(name));
+        }
+
+        #[test]
+        fn nothing_that_a_client_can_send_is_a_panic(method in "[A-Z]{0,7}", target in ".{0,80}") {
+            if let Some(asked) = operation(&method, &target) {
+                asked.query.flag("force");
+            }
+            plain_path(&target);
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! at as the engine will look at them, and a gate is asked where a hook listens. What is let
 //! through is remembered, because nothing in Docker's events says who asked for a change.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use docker_plugin_sdk::authorization::{
@@ -16,14 +16,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use tracing::{error, warn};
 
-use super::api::{Operation, StartBody, is_same_signal, is_terminating, operation};
+use super::api::{Operation, What, operation};
 use super::body;
+use super::gates::{hidden_parameters, json_body};
 use super::looks::{Looks, Notice, Wants};
-use crate::docker::Docker;
+use crate::docker::{Docker, DockerError, NetworkKnown, VolumeKnown};
 use crate::engine::Engine;
 use crate::lifecycle::{
-    Call, CallKind, EngineId, Facts, Observation, Point, Question, Request, Saw, Signal, Source, Subject,
-    Turn, Verdict, Withheld,
+    Call, CallKind, Detail, EngineId, Facts, Mount, NetworkAttachment, NetworkDetail, Observation, Point,
+    Question, Request, Saw, Signal, Source, Subject, SubjectKind, Turn, Verdict, VolumeDetail, Withheld,
 };
 use crate::run::NESTED_HEADER;
 
@@ -44,13 +45,22 @@ enum Caller {
     Client,
 }
 
+/// Something that wants to pass a gate.
+struct Passenger {
+    subject: Subject,
+    facts: Facts,
+    observation: Option<Box<Observation>>,
+    detail: Detail,
+    withheld: Option<Withheld>,
+}
+
 impl Gatekeeper {
     /// A gatekeeper that asks `engine`.
     pub fn new(engine: Engine, docker: Docker, looks: Looks) -> Gatekeeper {
         Gatekeeper { engine, docker, looks }
     }
 
-    async fn decide(&self, operation: &Operation, request: &PluginRequest<'_>) -> Verdict {
+    async fn decide(&self, operation: Option<&Operation<'_>>, request: &PluginRequest<'_>) -> Verdict {
         let caller = self.caller(request);
         if let Caller::Boathook = caller {
             return Verdict::Allow;
@@ -61,7 +71,9 @@ impl Gatekeeper {
                 return verdict;
             }
         }
-        self.hear(operation, &caller, Turn::Opened);
+        if let Some(operation) = operation {
+            self.hear(operation, &caller, Turn::Opened);
+        }
         Verdict::Allow
     }
 
@@ -79,153 +91,228 @@ impl Gatekeeper {
         }
     }
 
-    /// Asks every gate that the operation has to pass.
-    async fn ask(&self, operation: &Operation, request: &PluginRequest<'_>) -> Verdict {
+    /// Asks every gate that the call has to pass.
+    async fn ask(&self, operation: Option<&Operation<'_>>, request: &PluginRequest<'_>) -> Verdict {
         let points = self.engine.points();
-        match operation {
-            Operation::Create { name } if points.contains(Point::PreCreate) => {
-                self.ask_creation(name.as_deref(), request).await
-            }
-            Operation::Start { body: StartBody::ReplacesHostConfig, .. }
-                if points.contains(Point::PreCreate) && may_have_body(request) =>
-            {
-                Verdict::Deny {
-                    message:
-                        "this start would replace the container's HostConfig behind the back of the hooks \
-                        at pre_create: use API version 1.24 or later"
-                            .into(),
-                }
-            }
-            Operation::Create { .. } => Verdict::Allow,
-            Operation::Start { target, .. }
-            | Operation::Stop { target }
-            | Operation::Restart { target }
-            | Operation::Kill { target, .. }
-            | Operation::Remove { target, .. } => self.ask_about(target, operation, request).await,
-        }
-    }
-
-    async fn ask_creation(&self, name: Option<&str>, request: &PluginRequest<'_>) -> Verdict {
-        let engine = match self.docker.engine_id().await {
-            Ok(engine) => engine,
-            Err(error) => return self.undecided(Point::PreCreate, &error),
-        };
-        let body = creation_body(request);
-        let facts = match &body {
-            Ok(body) => body::facts_of_creation(name, body),
-            Err(_) => Facts { name: name.map(str::to_owned), ..Facts::default() },
-        };
-        let at = Timestamp::now();
-        let withheld = body.as_ref().err().copied();
-        self.engine
-            .ask(Question {
-                point: Point::PreCreate,
-                subject: Subject::creation(&engine, &at.as_nanosecond().to_string()),
-                facts: Arc::new(facts),
-                observation: None,
-                request: Arc::new(asked(request, body.ok())),
-                withheld,
-                at,
-            })
-            .await
-    }
-
-    /// Asks the gates of an operation on a container that exists.
-    async fn ask_about(&self, target: &str, operation: &Operation, request: &PluginRequest<'_>) -> Verdict {
-        let points = self.engine.points();
-        let gates = operation.gates();
-        let listens = gates.iter().any(|it| points.contains(*it));
-        // The last moment at which a container can be looked up is when it is about to go.
-        let last_look = matches!(operation, Operation::Remove { .. })
-            && (points.contains(Point::PostStop) || points.contains(Point::PostRemove));
-        if !listens && !last_look {
-            return Verdict::Allow;
-        }
-        let observation = match self.docker.inspect(target).await {
-            Ok(Some(observation)) => observation,
-            // The engine will say so itself.
-            Ok(None) => return Verdict::Allow,
-            Err(error) if listens => return self.undecided(gates[0], &error),
-            Err(error) => {
-                warn!(target, %error, "cannot look a container up before it is removed");
-                return Verdict::Allow;
-            }
-        };
-        let (engine, id) = match (self.docker.engine_id().await, &observation.facts.id) {
-            (Ok(engine), Some(id)) => (engine, id),
-            (Err(error), _) => return self.undecided(gates[0], &error),
-            (_, None) => return Verdict::Allow,
-        };
-        let subject = Subject::container(&engine, id);
-        // What was seen of it before this call is told before the gate is asked.
-        self.looks.settle(&subject).await;
-        let wanted = operation.gates_for(&observation, request).into_iter();
-        let wanted: Vec<_> = wanted.filter(|(point, _)| points.contains(*point)).collect();
-        if wanted.is_empty() {
-            self.observed(subject, observation);
-            return Verdict::Allow;
-        }
-        let request = Arc::new(asked(request, None));
-        for (point, withheld) in wanted {
-            let verdict = self
-                .engine
-                .ask(Question {
-                    point,
-                    subject: subject.clone(),
-                    facts: Arc::default(),
-                    observation: Some(Box::new(observation.clone())),
-                    request: request.clone(),
-                    withheld,
-                    at: Timestamp::now(),
-                })
-                .await;
+        if points.contains(Point::Api) {
+            let verdict = self.ask_call(request).await;
             if verdict != Verdict::Allow {
                 return verdict;
             }
         }
-        Verdict::Allow
+        let Some(operation) = operation else { return Verdict::Allow };
+        if points.contains(Point::PreCreate) && operation.replaces_host_config(request) {
+            return Verdict::Deny {
+                message:
+                    "this start would replace the container's HostConfig behind the back of the hooks at \
+                    pre_create: use API version 1.24 or later"
+                        .into(),
+            };
+        }
+        let asked = match operation.what {
+            What::ContainerStart
+            | What::ContainerStop
+            | What::ContainerRestart
+            | What::ContainerKill
+            | What::ContainerRemove => self.ask_about(operation, request).await,
+            What::ContainerPrune if points.contains(Point::PreRemove) => {
+                self.ask_container_prune(operation, request).await
+            }
+            _ if points.contains_any(operation.gates()) => self.ask_thing(operation, request).await,
+            _ => return Verdict::Allow,
+        };
+        match (asked, operation.gates().first()) {
+            (Ok(verdict), _) => verdict,
+            (Err(error), Some(point)) => self.engine.undecided(*point, &in_words(&error)),
+            (Err(_), None) => Verdict::Allow,
+        }
     }
 
-    fn undecided(&self, point: Point, error: &dyn std::error::Error) -> Verdict {
-        self.engine.undecided(point, &format!("the container cannot be looked up: {error}"))
+    /// Asks the general gate.
+    async fn ask_call(&self, request: &PluginRequest<'_>) -> Verdict {
+        let engine = match self.docker.engine_id().await {
+            Ok(engine) => engine,
+            Err(error) => return self.engine.undecided(Point::Api, &in_words(&error)),
+        };
+        let subject = made_up(&engine, SubjectKind::Call);
+        self.pass(Point::Api, Passenger::new(subject), &asked(request, json_body(request).ok())).await
+    }
+
+    /// Asks the gates of an operation on a container that exists.
+    async fn ask_about(
+        &self,
+        operation: &Operation<'_>,
+        request: &PluginRequest<'_>,
+    ) -> Result<Verdict, DockerError> {
+        let points = self.engine.points();
+        let listens = points.contains_any(operation.gates());
+        // The last moment at which a container can be looked up is when it is about to go.
+        let last_look = operation.what == What::ContainerRemove
+            && !operation.gates().is_empty()
+            && points.contains_any(&[Point::PostStop, Point::PostRemove]);
+        let Some(target) = operation.target.as_deref().filter(|_| listens || last_look) else {
+            return Ok(Verdict::Allow);
+        };
+        let observation = match self.docker.inspect(target).await {
+            Ok(Some(observation)) => observation,
+            // The engine will say so itself.
+            Ok(None) => return Ok(Verdict::Allow),
+            Err(error) if listens => return Err(error),
+            Err(error) => {
+                warn!(target, %error, "cannot look a container up before it is removed");
+                return Ok(Verdict::Allow);
+            }
+        };
+        let subject = self.subject_of(&observation).await?;
+        // What was seen of it before this call is told before the gate is asked.
+        self.looks.settle(&subject).await;
+        let withheld = hidden_parameters(request);
+        let mut gates = operation.gates_with(&observation, withheld);
+        gates.retain(|it| points.contains(*it));
+        if gates.is_empty() {
+            self.observed(subject, observation);
+            return Ok(Verdict::Allow);
+        }
+        let request = asked(request, None);
+        for point in gates {
+            let passenger = Passenger {
+                observation: Some(Box::new(observation.clone())),
+                withheld,
+                ..Passenger::new(subject.clone())
+            };
+            let verdict = self.pass(point, passenger, &request).await;
+            if verdict != Verdict::Allow {
+                return Ok(verdict);
+            }
+        }
+        Ok(Verdict::Allow)
+    }
+
+    async fn subject_of(&self, observation: &Observation) -> Result<Subject, DockerError> {
+        let id = observation.facts.id.as_deref().ok_or(DockerError::Incomplete { field: "Id" })?;
+        Ok(Subject::container(&self.docker.engine_id().await?, id))
+    }
+
+    /// Asks for each container that a prune may take; one denial denies the call.
+    async fn ask_container_prune(
+        &self,
+        operation: &Operation<'_>,
+        request: &PluginRequest<'_>,
+    ) -> Result<Verdict, DockerError> {
+        let filters = operation.query.first("filters").unwrap_or_default();
+        let withheld = hidden_parameters(request);
+        let asked = asked(request, None);
+        for id in self.docker.prunable_containers(&filters).await? {
+            let Some(observation) = self.docker.inspect(&id).await? else { continue };
+            let subject = self.subject_of(&observation).await?;
+            self.looks.settle(&subject).await;
+            let observation = Some(Box::new(observation));
+            let passenger = Passenger { observation, withheld, ..Passenger::new(subject) };
+            let verdict = self.pass(Point::PreRemove, passenger, &asked).await;
+            if verdict != Verdict::Allow {
+                return Ok(verdict);
+            }
+        }
+        Ok(Verdict::Allow)
+    }
+
+    /// Asks the gate of an operation on something else, or on a container that is to be.
+    async fn ask_thing(
+        &self,
+        operation: &Operation<'_>,
+        request: &PluginRequest<'_>,
+    ) -> Result<Verdict, DockerError> {
+        let Some(&point) = operation.gates().first() else { return Ok(Verdict::Allow) };
+        let engine = self.docker.engine_id().await?;
+        let body = json_body(request);
+        let passengers = self.passengers(&engine, operation, &body).await?;
+        let asked = asked(request, body.ok());
+        for mut passenger in passengers {
+            passenger.withheld = passenger.withheld.or_else(|| hidden_parameters(request));
+            let verdict = self.pass(point, passenger, &asked).await;
+            if verdict != Verdict::Allow {
+                return Ok(verdict);
+            }
+        }
+        Ok(Verdict::Allow)
+    }
+
+    /// What an operation is about. Nothing, if it does not exist: the engine will say so itself.
+    async fn passengers(
+        &self,
+        engine: &EngineId,
+        operation: &Operation<'_>,
+        body: &Result<Value, Withheld>,
+    ) -> Result<Vec<Passenger>, DockerError> {
+        let target = operation.target.as_deref().unwrap_or_default();
+        let filters = operation.query.first("filters").unwrap_or_default();
+        Ok(match operation.what {
+            What::ContainerCreate => {
+                let name = operation.query.filled("name");
+                let name = name.as_deref().map(|it| it.strip_prefix('/').unwrap_or(it));
+                vec![Passenger::creation(engine, name, body)]
+            }
+            What::NetworkCreate => vec![Passenger::new_network(engine, body)],
+            What::VolumeCreate => vec![Passenger::new_volume(engine, body)],
+            What::NetworkRemove => {
+                let found = self.docker.network(target).await?;
+                found.into_iter().map(|it| Passenger::network(engine, it)).collect()
+            }
+            What::NetworkPrune => {
+                let found = self.docker.prunable_networks(&filters).await?;
+                found.into_iter().map(|it| Passenger::network(engine, it)).collect()
+            }
+            What::VolumeRemove => {
+                let found = self.docker.volume(target).await?;
+                found.into_iter().map(|it| Passenger::volume(engine, it)).collect()
+            }
+            What::VolumePrune => {
+                let found = self.docker.prunable_volumes(&filters).await?;
+                found.into_iter().map(|it| Passenger::volume(engine, it)).collect()
+            }
+            _ => vec![Passenger::image(engine, operation.image())],
+        })
+    }
+
+    async fn pass(&self, point: Point, passenger: Passenger, request: &Arc<Request>) -> Verdict {
+        let Passenger { subject, facts, observation, detail, withheld } = passenger;
+        self.engine
+            .ask(Question {
+                point,
+                subject,
+                facts: Arc::new(facts),
+                observation,
+                detail: (detail != Detail::default()).then(|| Arc::new(detail)),
+                request: request.clone(),
+                withheld,
+                at: Timestamp::now(),
+            })
+            .await
     }
 
     fn observed(&self, subject: Subject, observation: Observation) {
-        let signal = Signal {
-            subject,
-            source: Source::Authorization,
-            at: Timestamp::now(),
-            saw: Saw::Changed,
-            told: None,
-            observation: Some(Box::new(observation)),
-        };
+        let mut signal = signal(subject, Saw::Changed, Timestamp::now());
+        signal.observation = Some(Box::new(observation));
         // Lost only when nothing is taken in any more; the events tell the rest then.
         let _ = self.looks.submit(Notice { signal, wants: Wants::Nothing });
     }
 
     /// Remembers that a call was let through or answered.
-    fn hear(&self, operation: &Operation, caller: &Caller, turn: Turn) {
-        let Some(engine) = self.docker.known_engine_id() else { return };
-        let (kind, target) = match operation {
-            Operation::Create { .. } => (CallKind::Create, ""),
-            Operation::Start { target, .. } => (CallKind::Start, target.as_str()),
-            Operation::Stop { target } => (CallKind::Stop, target.as_str()),
-            Operation::Restart { target } => (CallKind::Restart, target.as_str()),
-            Operation::Kill { target, .. } => (CallKind::Kill, target.as_str()),
-            Operation::Remove { target, .. } => (CallKind::Remove, target.as_str()),
+    fn hear(&self, operation: &Operation<'_>, caller: &Caller, turn: Turn) {
+        let (Some(kind), Some(engine)) = (call_kind(operation.what), self.docker.known_engine_id()) else {
+            return;
         };
         let nested = match caller {
             Caller::Hook(secret) => Some(secret.clone()),
             Caller::Boathook | Caller::Client => None,
         };
-        let target = target.to_owned();
+        let target = operation.target.clone().unwrap_or_default();
         self.engine.hear(Call { engine, kind, target, turn, nested, at: Timestamp::now() });
     }
 
     /// Takes note of how a call was answered.
-    fn answered(&self, operation: &Operation, response: &PluginResponse<'_>) {
-        let secret = response.request.headers.get(NESTED_HEADER);
-        let caller = match secret {
+    fn answered(&self, operation: &Operation<'_>, response: &PluginResponse<'_>) {
+        let caller = match response.request.headers.get(NESTED_HEADER) {
             Some(secret) if self.docker.is_ours(&secret) => return,
             Some(secret) => Caller::Hook(secret.into_owned()),
             None => Caller::Client,
@@ -233,13 +320,15 @@ impl Gatekeeper {
         let created = created_id(operation, response);
         self.hear(operation, &caller, Turn::Closed { created: created.clone() });
         let at = Timestamp::now();
-        match operation {
-            Operation::Create { .. } => {
+        match (operation.what, &operation.target) {
+            (What::ContainerCreate, _) => {
                 if let (Some(engine), Some(id)) = (self.docker.known_engine_id(), created) {
-                    self.created(&engine, &id, at);
+                    let signal = signal(Subject::container(&engine, &id), Saw::Created, at);
+                    // Lost only when nothing is taken in any more; the event tells it as well.
+                    let _ = self.looks.submit(Notice { signal, wants: Wants::Look });
                 }
             }
-            Operation::Stop { target } | Operation::Restart { target } | Operation::Kill { target, .. }
+            (What::ContainerStop | What::ContainerRestart | What::ContainerKill, Some(target))
                 if response.status == Some(204) && self.engine.points().contains(Point::PostStop) =>
             {
                 self.looks.suspect(target, at);
@@ -247,23 +336,24 @@ impl Gatekeeper {
             _ => {}
         }
     }
-
-    fn created(&self, engine: &EngineId, id: &str, at: Timestamp) {
-        let subject = Subject::container(engine, id);
-        let (source, saw) = (Source::Authorization, Saw::Created);
-        let signal = Signal { subject, source, at, saw, told: None, observation: None };
-        // Lost only when nothing is taken in any more; the event tells it as well.
-        let _ = self.looks.submit(Notice { signal, wants: Wants::Look });
-    }
 }
 
 impl Authorization for Gatekeeper {
     async fn request(&self, request: PluginRequest<'_>) -> Decision {
-        let Some(operation) = operation(&request.method, &request.uri) else { return Decision::Allow };
+        // Nothing that reads reaches a point: most calls are answered here.
+        let reads = matches!(&*request.method, "GET" | "HEAD" | "OPTIONS");
+        if reads && !self.engine.points().contains(Point::Api) {
+            return Decision::Allow;
+        }
+        let operation = operation(&request.method, &request.uri);
+        if operation.is_none() && !self.engine.points().contains(Point::Api) {
+            return Decision::Allow;
+        }
         // A panic of ours is no reason to break Docker: `outage` covers it.
-        let decided = AssertUnwindSafe(self.decide(&operation, &request)).catch_unwind().await;
+        let decided = AssertUnwindSafe(self.decide(operation.as_ref(), &request)).catch_unwind().await;
         let verdict = decided.unwrap_or_else(|_| {
-            self.engine.undecided(operation.gates()[0], "boathook panicked; this is a mistake in boathook")
+            let gate = operation.as_ref().and_then(|it| it.gates().first()).copied().unwrap_or(Point::Api);
+            self.engine.undecided(gate, "boathook panicked; this is a mistake in boathook")
         });
         match verdict {
             Verdict::Allow => Decision::Allow,
@@ -272,8 +362,9 @@ impl Authorization for Gatekeeper {
     }
 
     async fn response(&self, response: PluginResponse<'_>) -> Decision {
-        if let Some(operation) = operation(&response.request.method, &response.request.uri)
-            && std::panic::catch_unwind(AssertUnwindSafe(|| self.answered(&operation, &response))).is_err()
+        if response.request.method != "GET"
+            && let Some(operation) = operation(&response.request.method, &response.request.uri)
+            && catch_unwind(AssertUnwindSafe(|| self.answered(&operation, &response))).is_err()
         {
             error!("panicked on an answer of docker's; this is a mistake in boathook");
         }
@@ -281,87 +372,138 @@ impl Authorization for Gatekeeper {
     }
 }
 
-impl Operation {
-    /// The gates that the operation may have to pass, in order. Never empty.
-    fn gates(&self) -> &'static [Point] {
-        match self {
-            Operation::Create { .. } => &[Point::PreCreate],
-            Operation::Start { .. } => &[Point::PreStart],
-            Operation::Restart { .. } => &[Point::PreStop, Point::PreStart],
-            Operation::Stop { .. } | Operation::Kill { .. } => &[Point::PreStop],
-            Operation::Remove { force: true, .. } => &[Point::PreStop, Point::PreRemove],
-            Operation::Remove { force: false, .. } => &[Point::PreRemove],
+impl Passenger {
+    fn new(subject: Subject) -> Passenger {
+        let (facts, detail) = (Facts::default(), Detail::default());
+        Passenger { subject, facts, observation: None, detail, withheld: None }
+    }
+
+    fn creation(engine: &EngineId, name: Option<&str>, body: &Result<Value, Withheld>) -> Passenger {
+        let facts = match body {
+            Ok(body) => body::facts_of_creation(name, body),
+            Err(_) => Facts { name: name.map(str::to_owned), ..Facts::default() },
+        };
+        let withheld = body.as_ref().err().copied();
+        Passenger { facts, withheld, ..Passenger::new(made_up(engine, SubjectKind::Creation)) }
+    }
+
+    fn new_network(engine: &EngineId, body: &Result<Value, Withheld>) -> Passenger {
+        let new = body.as_ref().ok().map(body::NewThing::read).unwrap_or_default();
+        let subject = Subject::new(engine, SubjectKind::Network, new.name.as_deref().unwrap_or_default());
+        let attachment =
+            new.name.clone().map(|name| NetworkAttachment { name, ..NetworkAttachment::default() });
+        Passenger {
+            facts: Facts {
+                name: new.name.clone(),
+                labels: new.labels,
+                networks: attachment.map(|it| vec![it]),
+                ..Facts::default()
+            },
+            detail: Detail {
+                network: Some(NetworkDetail { id: None, name: new.name, driver: new.driver }),
+                ..Detail::default()
+            },
+            withheld: body.as_ref().err().copied(),
+            ..Passenger::new(subject)
         }
     }
 
-    /// The gates that it has to pass with the container as it is, and why a gate cannot see the
-    /// whole of the call. Starting what runs and stopping what is stopped asks nothing.
-    fn gates_for(
-        &self,
-        container: &Observation,
-        request: &PluginRequest<'_>,
-    ) -> Vec<(Point, Option<Withheld>)> {
-        let running = container.process.is_running();
-        let applies = |point: Point| match (self, point) {
-            (Operation::Kill { signal, .. }, _) => {
-                let own = container.facts.stop_signal.as_deref();
-                let stops = is_terminating(signal)
-                    || own.is_some_and(|own| is_same_signal(own, signal))
-                    || has_form_body(request);
-                running && stops
-            }
-            (Operation::Restart { .. }, Point::PreStart) => true,
-            (_, Point::PreStart) => !running,
-            (_, Point::PreStop) => running,
-            _ => true,
+    fn new_volume(engine: &EngineId, body: &Result<Value, Withheld>) -> Passenger {
+        let new = body.as_ref().ok().map(body::NewThing::read).unwrap_or_default();
+        let subject = match &new.name {
+            Some(name) => Subject::new(engine, SubjectKind::Volume, name),
+            None => made_up(engine, SubjectKind::Volume),
         };
-        let withheld = has_form_body(request).then_some(Withheld::FormBody);
-        self.gates().iter().copied().filter(|it| applies(*it)).map(|it| (it, withheld)).collect()
+        let mount = |name: String| Mount { kind: "volume".into(), name: Some(name), ..Mount::default() };
+        Passenger {
+            facts: Facts {
+                name: new.name.clone(),
+                labels: new.labels,
+                mounts: new.name.clone().map(|name| vec![mount(name)]),
+                ..Facts::default()
+            },
+            detail: Detail {
+                volume: Some(VolumeDetail { name: new.name, driver: new.driver, destination: None }),
+                ..Detail::default()
+            },
+            withheld: body.as_ref().err().copied(),
+            ..Passenger::new(subject)
+        }
+    }
+
+    fn network(engine: &EngineId, known: NetworkKnown) -> Passenger {
+        let id = known.detail.id.clone().unwrap_or_default();
+        Passenger {
+            facts: known.facts,
+            detail: Detail { network: Some(known.detail), ..Detail::default() },
+            ..Passenger::new(Subject::new(engine, SubjectKind::Network, &id))
+        }
+    }
+
+    fn volume(engine: &EngineId, known: VolumeKnown) -> Passenger {
+        let name = known.detail.name.clone().unwrap_or_default();
+        Passenger {
+            facts: known.facts,
+            detail: Detail { volume: Some(known.detail), ..Detail::default() },
+            ..Passenger::new(Subject::new(engine, SubjectKind::Volume, &name))
+        }
+    }
+
+    fn image(engine: &EngineId, image: Option<String>) -> Passenger {
+        let subject = match &image {
+            Some(image) => Subject::new(engine, SubjectKind::Image, image),
+            None => made_up(engine, SubjectKind::Image),
+        };
+        Passenger {
+            facts: Facts { image: image.clone(), name: image.clone(), ..Facts::default() },
+            detail: Detail { image, ..Detail::default() },
+            ..Passenger::new(subject)
+        }
     }
 }
 
-fn asked(request: &PluginRequest<'_>, body: Option<Value>) -> Request {
-    Request {
+/// A subject that has no id of its own yet.
+fn made_up(engine: &EngineId, kind: SubjectKind) -> Subject {
+    Subject::new(engine, kind, &format!("{}-{:08x}", Timestamp::now().as_nanosecond(), fastrand::u32(..)))
+}
+
+fn signal(subject: Subject, saw: Saw, at: Timestamp) -> Signal {
+    Signal { subject, source: Source::Authorization, at, saw, detail: None, told: None, observation: None }
+}
+
+fn asked(request: &PluginRequest<'_>, body: Option<Value>) -> Arc<Request> {
+    Arc::new(Request {
         method: request.method.clone().into_owned(),
         uri: request.uri.clone().into_owned(),
         user: Some(request.user.clone().into_owned()).filter(|it| !it.is_empty()),
         body,
-    }
-}
-
-fn creation_body(request: &PluginRequest<'_>) -> Result<Value, Withheld> {
-    if has_form_body(request) {
-        return Err(Withheld::FormBody);
-    }
-    let body = request.body.as_ref().ok_or(Withheld::Absent)?;
-    let bytes = body.decode().map_err(|_| Withheld::Unreadable)?;
-    body::read(&bytes).map_err(|error| {
-        warn!(%error, "a creation whose body cannot be read");
-        Withheld::Unreadable
     })
 }
 
-/// Whether the parameters of a call may be hidden in a form, which takes precedence over the query
-/// and is not shown to plugins.
-fn has_form_body(request: &PluginRequest<'_>) -> bool {
-    let Some(kind) = request.headers.get("Content-Type") else { return false };
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    request.method == "POST" && kind == "application/x-www-form-urlencoded"
+fn in_words(error: &DockerError) -> String {
+    format!("what the call is about cannot be looked up: {error}")
 }
 
-/// Whether there may be a body. One that is sent in chunks shows no length.
-fn may_have_body(request: &PluginRequest<'_>) -> bool {
-    request.body.is_some() || request.headers.get("Content-Length").as_deref() != Some("0")
+fn call_kind(what: What) -> Option<CallKind> {
+    Some(match what {
+        What::ContainerCreate => CallKind::Create,
+        What::ContainerStart => CallKind::Start,
+        What::ContainerStop => CallKind::Stop,
+        What::ContainerRestart => CallKind::Restart,
+        What::ContainerKill => CallKind::Kill,
+        What::ContainerRemove => CallKind::Remove,
+        _ => return None,
+    })
 }
 
 /// The id of the container that was created.
-fn created_id(operation: &Operation, response: &PluginResponse<'_>) -> Option<String> {
+fn created_id(operation: &Operation<'_>, response: &PluginResponse<'_>) -> Option<String> {
     #[derive(Deserialize)]
     struct Created {
         #[serde(rename = "Id")]
         id: String,
     }
-    if !matches!(operation, Operation::Create { .. }) || response.status != Some(201) {
+    if operation.what != What::ContainerCreate || response.status != Some(201) {
         return None;
     }
     let body = response.body.as_ref()?.decode().ok()?;

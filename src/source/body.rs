@@ -6,6 +6,7 @@
 //! own spelling, and a body whose meaning depends on how keys repeat is taken for unreadable: no
 //! client writes such a thing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -31,8 +32,9 @@ const OF_THE_USER: &[&str] = &[
     "Volumes",
 ];
 
-/// The keys of `POST /containers/create`, as the engine spells them (`container.Config`,
-/// `HostConfig`, `NetworkingConfig` and what they hold, in moby, `api/types`).
+/// The keys of the bodies that create and connect containers, networks and volumes, as the engine
+/// spells them (`container.Config`, `HostConfig`, `NetworkingConfig`, `network.CreateOptions`,
+/// `volume.CreateOptions` and what they hold, in moby, `api/types`).
 const SPELLINGS: &[&str] = &[
     "Aliases",
     "Annotations",
@@ -40,7 +42,9 @@ const SPELLINGS: &[&str] = &[
     "AttachStderr",
     "AttachStdin",
     "AttachStdout",
+    "Attachable",
     "AutoRemove",
+    "AuxiliaryAddresses",
     "BindOptions",
     "Binds",
     "BlkioDeviceReadBps",
@@ -56,11 +60,16 @@ const SPELLINGS: &[&str] = &[
     "CgroupParent",
     "CgroupPermissions",
     "CgroupnsMode",
+    "CheckDuplicate",
     "ClusterOptions",
+    "ClusterVolumeSpec",
     "Cmd",
     "Config",
+    "ConfigFrom",
+    "ConfigOnly",
     "Consistency",
     "ConsoleSize",
+    "Container",
     "ContainerIDFile",
     "Count",
     "CpuCount",
@@ -85,12 +94,16 @@ const SPELLINGS: &[&str] = &[
     "Driver",
     "DriverConfig",
     "DriverOpts",
+    "EnableIPv4",
+    "EnableIPv6",
+    "EndpointConfig",
     "EndpointID",
     "EndpointsConfig",
     "Entrypoint",
     "Env",
     "ExposedPorts",
     "ExtraHosts",
+    "Force",
     "Gateway",
     "GlobalIPv6Address",
     "GlobalIPv6PrefixLen",
@@ -104,15 +117,19 @@ const SPELLINGS: &[&str] = &[
     "Hostname",
     "IOMaximumBandwidth",
     "IOMaximumIOps",
+    "IPAM",
     "IPAMConfig",
     "IPAddress",
     "IPPrefixLen",
+    "IPRange",
     "IPv4Address",
     "IPv6Address",
     "IPv6Gateway",
     "Image",
     "ImageOptions",
+    "Ingress",
     "Init",
+    "Internal",
     "Interval",
     "IpcMode",
     "Isolation",
@@ -133,6 +150,7 @@ const SPELLINGS: &[&str] = &[
     "Mounts",
     "Name",
     "NanoCpus",
+    "Network",
     "NetworkDisabled",
     "NetworkID",
     "NetworkMode",
@@ -162,6 +180,7 @@ const SPELLINGS: &[&str] = &[
     "RestartPolicy",
     "Retries",
     "Runtime",
+    "Scope",
     "SecurityOpt",
     "Shell",
     "ShmSize",
@@ -174,6 +193,7 @@ const SPELLINGS: &[&str] = &[
     "StopSignal",
     "StopTimeout",
     "StorageOpt",
+    "Subnet",
     "Subpath",
     "Sysctls",
     "Target",
@@ -224,15 +244,38 @@ pub fn read(bytes: &[u8]) -> Result<Value, BodyError> {
     }
 }
 
+/// A network or volume that is to be, as the body of its creation tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewThing {
+    /// Its name; `None` if the engine is to make one up.
+    pub name: Option<String>,
+    /// Its driver, if one is asked for.
+    pub driver: Option<String>,
+    /// Its labels.
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+impl NewThing {
+    /// What `body` asks for.
+    pub fn read(body: &Value) -> NewThing {
+        let filled = |key: &str| body[key].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
+        NewThing { name: filled("Name"), driver: filled("Driver"), labels: Some(labels(body)) }
+    }
+}
+
+fn labels(body: &Value) -> BTreeMap<String, String> {
+    let labels = body["Labels"].as_object().into_iter().flatten();
+    labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
 /// What the body of a creation tells of the container that is to be.
 pub fn facts_of_creation(name: Option<&str>, body: &Value) -> Facts {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let host_config = &body["HostConfig"];
-    let labels = body["Labels"].as_object().cloned().unwrap_or_default();
     Facts {
         name: name.map(str::to_owned),
         image: text(&body["Image"]),
-        labels: Some(labels.iter().filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect()),
+        labels: Some(labels(body)),
         networks: Some(networks_of_creation(body)),
         privileged: Some(host_config["Privileged"].as_bool().unwrap_or(false)),
         user: text(&body["User"]),

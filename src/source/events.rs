@@ -5,23 +5,25 @@
 //! (`New` in moby, `daemon/events/events.go`). A lost stream is taken up again where it was lost,
 //! for as long as it takes; what is told twice by that is told on once.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
 use std::time::Duration;
 
-use bollard::models::{EventMessage, EventMessageTypeEnum};
+use bollard::models::EventMessage;
 use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::api::is_terminating;
 use super::looks::{Looks, Notice, Overflow, Wants};
-use crate::docker::{Docker, DockerError};
+use super::translate::filter;
+pub use super::translate::translate;
+use crate::docker::{Docker, DockerError, Identity};
 use crate::engine::Engine;
-use crate::lifecycle::{EngineId, Facts, Saw, Signal, Source, Subject};
+use crate::lifecycle::{EngineId, Point, PointSet, Saw, Signal, Source, Subject, SubjectKind};
 
 /// The first pause before reconnecting.
 const RECONNECT_MIN: Duration = Duration::from_millis(100);
@@ -36,81 +38,29 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(3);
 /// How many events are remembered, to know those that come twice: more than the ring holds.
 const RECENT_MAX: usize = 1024;
 
-/// What the engine tells, as a signal, and what has to be looked up for it. `None` for what
-/// reaches no point.
-///
-/// Labels overwrite the attributes of a container's events (`daemon/events.go` in moby): only
-/// `image` and `name` are the engine's own for certain.
-pub fn translate(engine: &EngineId, event: &EventMessage) -> Option<Notice> {
-    let actor = event.actor.as_ref()?;
-    let attributes = actor.attributes.as_ref();
-    let attribute = |key: &str| attributes?.get(key).map(String::as_str);
-    let at = Timestamp::from_nanosecond(event.time_nano?.into()).ok()?;
-    let action = event.action.as_deref()?;
-    let (id, saw, wants) = match (event.typ?, action) {
-        (EventMessageTypeEnum::CONTAINER, action) => {
-            let id = actor.id.as_deref().filter(|it| !it.is_empty())?;
-            let (saw, wants) = container(action, attribute)?;
-            (id, saw, wants)
-        }
-        // The attributes of a network's events hold no labels.
-        (EventMessageTypeEnum::NETWORK, "connect") => {
-            let id = attribute("container").filter(|it| !it.is_empty())?;
-            (id, Saw::Changed, Wants::Look)
-        }
-        _ => return None,
-    };
-    let told = (saw != Saw::Changed).then(|| Box::new(facts(id, action, attributes)));
-    let subject = Subject::container(engine, id);
-    let signal = Signal { subject, source: Source::Events, at, saw, told, observation: None };
-    Some(Notice { signal, wants })
-}
-
-fn container<'a>(action: &str, attribute: impl Fn(&str) -> Option<&'a str>) -> Option<(Saw, Wants)> {
-    Some(match action {
-        "create" => (Saw::Created, Wants::Look),
-        "start" => (Saw::Started, Wants::Look),
-        "die" => {
-            let code = attribute("exitCode").and_then(|it| it.parse().ok());
-            (Saw::Ended { code }, Wants::Trust { attribute: "exitCode" })
-        }
-        "kill" if attribute("signal").is_some_and(is_terminating) => {
-            (Saw::Killed, Wants::Trust { attribute: "signal" })
-        }
-        "oom" => (Saw::OutOfMemory, Wants::Nothing),
-        "destroy" => (Saw::Removed, Wants::Nothing),
-        "rename" | "update" => (Saw::Changed, Wants::Look),
-        _ => return None,
-    })
-}
-
-/// What an event tells by itself, for a container that is gone before it can be looked up.
-fn facts(id: &str, action: &str, attributes: Option<&HashMap<String, String>>) -> Facts {
-    let own: &[&str] = match action {
-        "die" => &["image", "name", "exitCode", "execDuration"],
-        "kill" => &["image", "name", "signal"],
-        _ => &["image", "name"],
-    };
-    let get = |key: &str| attributes.and_then(|it| it.get(key)).cloned();
-    let is_label = |key: &str| !own.contains(&key);
-    Facts {
-        id: Some(id.to_owned()),
-        name: get("name"),
-        image: get("image"),
-        labels: attributes.map(|all| {
-            let labels = all.iter().filter(|(key, _)| is_label(key));
-            labels.map(|(key, value)| (key.clone(), value.clone())).collect()
-        }),
-        ..Facts::default()
-    }
-}
+/// How much older than the beginning of a stream a volume must be to be known to have been there
+/// before: the engine tells whole seconds.
+const VOLUME_AGE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Follows an engine's events.
 pub struct EventSource {
     docker: Docker,
     looks: Looks,
     engine: Engine,
+    listening: watch::Receiver<PointSet>,
     recent: Recent,
+    presence: Presence,
+}
+
+/// Whether the engine is there, as far as it has been told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Presence {
+    /// It has not been found yet, or has gone.
+    Away,
+    /// It was found.
+    Here(EngineId),
+    /// The stream was lost. Whether the engine has gone the next attempt tells.
+    Doubtful(EngineId),
 }
 
 /// Why a stream was given up.
@@ -122,28 +72,33 @@ enum Lost {
     Ended,
     #[error("events come faster than they are taken in")]
     Overflow(#[from] Overflow),
+    #[error("other points are listened at now")]
+    Resubscribe,
 }
 
 impl EventSource {
     /// A source that is not connected yet.
     pub fn new(docker: Docker, looks: Looks, engine: Engine) -> EventSource {
-        EventSource { docker, looks, engine, recent: Recent::default() }
+        let listening = engine.listening();
+        EventSource { docker, looks, engine, listening, recent: Recent::default(), presence: Presence::Away }
     }
 
     /// Follows the stream until `stop`, reconnecting for as long as Docker is away.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut pause = RECONNECT_MIN;
-        let mut quiet = false;
-        while let Some(lost) = stop.run_until_cancelled(self.follow(&mut pause, &mut quiet)).await {
+        let mut told = false;
+        while let Some(lost) = stop.run_until_cancelled(self.follow(&mut pause, &mut told)).await {
+            match &lost {
+                Lost::Resubscribe => continue,
+                Lost::Overflow(_) => self.looks.room().await,
+                Lost::Docker(_) | Lost::Ended => {}
+            }
             // Only the first of a row is news.
-            if quiet {
+            if told {
                 debug!(error = %chain(&lost), ?pause, "docker cannot be reached, will try again");
             } else {
                 warn!(error = %chain(&lost), ?pause, "docker cannot be reached, will try again");
-                quiet = true;
-            }
-            if let Lost::Overflow(_) = lost {
-                self.looks.room().await;
+                told = true;
             }
             stop.run_until_cancelled(sleep(pause)).await;
             pause = (pause * 2).min(RECONNECT_MAX);
@@ -151,32 +106,93 @@ impl EventSource {
     }
 
     /// Connects, and reads until the stream is lost.
-    async fn follow(&mut self, pause: &mut Duration, quiet: &mut bool) -> Lost {
+    async fn follow(&mut self, pause: &mut Duration, told: &mut bool) -> Lost {
         let identity = match self.docker.identify().await {
             Ok(identity) => identity,
-            Err(error) => return error.into(),
+            Err(error) => {
+                self.gone();
+                return error.into();
+            }
         };
         let since = self.engine.cursor().map_or(identity.now, |it| it - MARGIN);
-        let mut stream = pin!(self.docker.events(since));
+        let wanted = filter(*self.listening.borrow_and_update());
+        let mut stream = pin!(self.docker.events(since, &wanted));
         info!(engine = %identity.id, %since, "following docker's events");
         *pause = RECONNECT_MIN;
-        *quiet = false;
-        while let Some(event) = stream.next().await {
-            let event = match event {
-                Ok(event) => event,
-                Err(error) => return error.into(),
-            };
-            if !self.recent.is_new(&event) {
-                continue;
+        *told = false;
+        self.found(&identity).await;
+        let lost = loop {
+            tokio::select! {
+                event = stream.next() => match event {
+                    None => break Lost::Ended,
+                    Some(Err(error)) => break error.into(),
+                    Some(Ok(event)) => {
+                        if let Err(overflow) = self.take(&identity.id, &event) {
+                            break overflow.into();
+                        }
+                    }
+                },
+                Ok(()) = self.listening.changed() => {
+                    if filter(*self.listening.borrow_and_update()) != wanted {
+                        return Lost::Resubscribe;
+                    }
+                }
             }
-            if let Some(notice) = translate(&identity.id, &event)
-                && let Err(overflow) = self.looks.submit(notice)
-            {
-                self.recent.forget(&event);
-                return overflow.into();
-            }
+        };
+        self.presence = Presence::Doubtful(identity.id);
+        lost
+    }
+
+    fn take(&mut self, engine: &EngineId, event: &EventMessage) -> Result<(), Overflow> {
+        if !self.recent.is_new(event) {
+            return Ok(());
         }
-        Lost::Ended
+        let Some(notice) = translate(engine, event) else { return Ok(()) };
+        self.looks.submit(notice).inspect_err(|_| self.recent.forget(event))
+    }
+
+    /// The engine answers.
+    async fn found(&mut self, identity: &Identity) {
+        if self.listening.borrow().contains(Point::VolumePostCreate) {
+            self.know_volumes(identity).await;
+        }
+        let is_news = match std::mem::replace(&mut self.presence, Presence::Here(identity.id.clone())) {
+            Presence::Away => true,
+            Presence::Here(id) | Presence::Doubtful(id) => id != identity.id,
+        };
+        if is_news {
+            self.tell(&identity.id, Point::DaemonStart, identity.now);
+        }
+    }
+
+    /// The engine does not answer.
+    fn gone(&mut self) {
+        if let Presence::Doubtful(id) = std::mem::replace(&mut self.presence, Presence::Away) {
+            self.tell(&id, Point::DaemonStop, Timestamp::now());
+        }
+    }
+
+    fn tell(&self, engine: &EngineId, point: Point, at: Timestamp) {
+        let subject = Subject::new(engine, SubjectKind::Engine, "");
+        let saw = Saw::Reached(point);
+        // Not of the stream: its time says nothing about how far that has been read.
+        let source = Source::Authorization;
+        let signal = Signal { subject, source, at, saw, detail: None, told: None, observation: None };
+        if self.looks.submit(Notice { signal, wants: Wants::Nothing }).is_err() {
+            warn!(%point, "not told: too much to take in");
+        }
+    }
+
+    /// Up to 23.0 the engine tells the creation of a volume again whenever it is used.
+    async fn know_volumes(&self, identity: &Identity) {
+        let volumes = match self.docker.volumes().await {
+            Ok(volumes) => volumes,
+            Err(error) => return warn!(%error, "cannot list volumes: old ones may be told as new"),
+        };
+        let old =
+            volumes.into_iter().filter(|it| it.created_at.is_none_or(|at| at < identity.now - VOLUME_AGE));
+        let names = old.filter_map(|it| it.detail.name);
+        self.engine.know(names.map(|it| Subject::new(&identity.id, SubjectKind::Volume, &it)).collect());
     }
 }
 
@@ -234,65 +250,20 @@ mod tests {
     use bollard::models::EventMessage;
     use serde_json::json;
 
-    use super::{Recent, translate};
-    use crate::lifecycle::{EngineId, Saw};
-    use crate::source::looks::Wants;
+    use super::Recent;
 
-    fn event(kind: &str, action: &str, attributes: serde_json::Value) -> EventMessage {
+    fn event(action: &str) -> EventMessage {
         serde_json::from_value(json!({
-            "Type": kind, "Action": action, "Actor": {"ID": "e391", "Attributes": attributes},
+            "Type": "container", "Action": action, "Actor": {"ID": "e391", "Attributes": {}},
             "scope": "local", "time": 1_795_343_338, "timeNano": 1_795_343_338_615_191_051_i64
         }))
         .expect("an event")
     }
 
-    fn saw(event: &EventMessage) -> Option<(Saw, Wants)> {
-        translate(&EngineId::new("engine"), event).map(|it| (it.signal.saw, it.wants))
-    }
-
-    #[test]
-    fn what_a_label_may_have_overwritten_has_to_be_trusted_first() {
-        let die = event("container", "die", json!({"exitCode": "99", "image": "i", "name": "n"}));
-
-        let (saw, wants) = saw(&die).expect("an end");
-
-        assert_eq!(saw, Saw::Ended { code: Some(99) });
-        assert_eq!(wants, Wants::Trust { attribute: "exitCode" });
-    }
-
-    #[test]
-    fn a_signal_that_ends_nothing_is_no_kill() {
-        assert_eq!(saw(&event("container", "kill", json!({"signal": "28"}))), None);
-        assert!(saw(&event("container", "kill", json!({"signal": "15"}))).is_some());
-    }
-
-    #[test]
-    fn a_connection_is_about_the_container_and_not_the_network() {
-        let connect = event("network", "connect", json!({"container": "c0ffee", "name": "bridge"}));
-
-        let notice = translate(&EngineId::new("engine"), &connect).expect("a change");
-
-        assert_eq!(&*notice.signal.subject.id, "c0ffee");
-        assert_eq!(saw(&event("network", "create", json!({"name": "bridge"}))), None);
-    }
-
-    #[test]
-    fn an_event_tells_labels_for_want_of_better() {
-        let die = event("container", "die", json!({"exitCode": "0", "image": "i", "name": "n", "a": "b"}));
-
-        let told = translate(&EngineId::new("engine"), &die).and_then(|it| it.signal.told).expect("facts");
-
-        assert_eq!((told.name.as_deref(), told.image.as_deref()), (Some("n"), Some("i")));
-        assert_eq!(
-            told.labels.map(|it| it.into_iter().collect::<Vec<_>>()),
-            Some(vec![("a".into(), "b".into())])
-        );
-    }
-
     #[test]
     fn what_comes_twice_is_known() {
         let mut recent = Recent::default();
-        let (start, die) = (event("container", "start", json!({})), event("container", "die", json!({})));
+        let (start, die) = (event("start"), event("die"));
 
         assert!(recent.is_new(&start) && recent.is_new(&die));
         assert!(!recent.is_new(&start));

@@ -79,15 +79,18 @@ pub struct Watch {
     /// Which attributes of a container's events are its own labels, once it has been looked up.
     labels: HashMap<Subject, Overwritten>,
     looking: FuturesUnordered<BoxFuture<'static, Looked>>,
-    ticket: u64,
+    /// Counts what arrives and what is looked up, in one row.
+    count: u64,
 }
 
 /// Something that waits for its turn.
 #[derive(Debug)]
 struct Waiting {
     what: What,
+    /// Counted with the looks: a look with a higher number has seen what this tells of.
+    arrived: u64,
     /// The look that is under way for it.
-    ticket: Option<u64>,
+    look: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -102,7 +105,7 @@ struct Looked {
 }
 
 enum About {
-    Subject { subject: Subject, ticket: u64 },
+    Subject { subject: Subject, look: u64 },
     Suspect { at: Timestamp },
 }
 
@@ -130,7 +133,7 @@ impl Looks {
             stalled: VecDeque::new(),
             labels: HashMap::new(),
             looking: FuturesUnordered::new(),
-            ticket: 0,
+            count: 0,
         };
         (Looks { inbox: sender }, watch)
     }
@@ -212,21 +215,29 @@ impl Watch {
     }
 
     async fn wait(&mut self, subject: Subject, what: What) {
+        let wants_look = matches!(&what, What::Notice(notice) if notice.wants == Wants::Look);
+        let arrived = self.next_count();
         let queue = self.waiting.entry(subject.clone()).or_default();
-        // A look for what only brings facts up to date is overtaken by the next one.
-        if matches!(&what, What::Notice(next) if next.wants == Wants::Look) && queue.len() == 1 {
-            queue.retain(|it| !it.is_only_for_facts());
+        // A look at a connection waits for the lock that a start holds; what it finds then is older
+        // than what the start is to be told.
+        if let Some(first) = queue.front_mut().filter(|it| wants_look && it.is_change()) {
+            first.look = None;
         }
-        queue.push_back(Waiting { what, ticket: None });
+        queue.push_back(Waiting { what, arrived, look: None });
         self.proceed(&subject).await;
+    }
+
+    fn next_count(&mut self) -> u64 {
+        self.count += 1;
+        self.count
     }
 
     /// Tells what need not wait any more, and begins the look that the next one needs.
     async fn proceed(&mut self, subject: &Subject) {
         while let Some(queue) = self.waiting.get_mut(subject) {
-            match queue.front_mut() {
+            match queue.front() {
                 None => drop(self.waiting.remove(subject)),
-                Some(Waiting { ticket: Some(_), .. }) => return,
+                Some(Waiting { look: Some(_), .. }) => return,
                 Some(Waiting { what: What::Notice(notice), .. }) if must_look(&self.labels, notice) => {
                     if self.looking.len() < LOOKS_MAX {
                         self.look(subject);
@@ -235,31 +246,30 @@ impl Watch {
                     }
                     return;
                 }
-                Some(_) => match queue.pop_front().map(|it| it.what) {
-                    Some(What::Notice(notice)) => self.tell(notice, None).await,
-                    Some(What::Settle(told)) => drop(told.send(())),
-                    None => {}
-                },
+                Some(_) => {
+                    if let Some(first) = queue.pop_front() {
+                        self.let_go(first.what, None).await;
+                    }
+                }
             }
         }
     }
 
     fn look(&mut self, subject: &Subject) {
-        self.ticket += 1;
-        let ticket = self.ticket;
+        let look = self.next_count();
         if let Some(first) = self.waiting.get_mut(subject).and_then(VecDeque::front_mut) {
-            first.ticket = Some(ticket);
+            first.look = Some(look);
         }
         let (docker, subject) = (self.docker.clone(), subject.clone());
         self.looking.push(Box::pin(async move {
             let found = docker.inspect(&subject.id).await;
-            Looked { about: About::Subject { subject, ticket }, found }
+            Looked { about: About::Subject { subject, look }, found }
         }));
     }
 
     async fn found(&mut self, looked: Looked) {
         match (looked.about, looked.found) {
-            (About::Subject { subject, ticket }, found) => self.found_for(subject, ticket, found).await,
+            (About::Subject { subject, look }, found) => self.found_for(subject, look, found).await,
             (About::Suspect { at }, Ok(Some(observation))) => self.found_suspect(observation, at).await,
             (About::Suspect { .. }, Ok(None)) => {}
             (About::Suspect { .. }, Err(error)) => debug!(%error, "cannot look a container up"),
@@ -271,24 +281,39 @@ impl Watch {
         }
     }
 
+    /// A look serves everything that had arrived before it began.
     async fn found_for(
         &mut self,
         subject: Subject,
-        ticket: u64,
+        look: u64,
         found: Result<Option<Observation>, DockerError>,
     ) {
-        let Some(queue) = self.waiting.get_mut(&subject) else { return };
-        if queue.front().and_then(|it| it.ticket) != Some(ticket) {
+        let queue = self.waiting.get(&subject);
+        if queue.and_then(VecDeque::front).and_then(|it| it.look) != Some(look) {
             return;
         }
         let observation = found.unwrap_or_else(|error| {
             warn!(%subject, %error, "cannot look a container up: its hooks are told what is known");
             None
         });
-        if let Some(Waiting { what: What::Notice(notice), .. }) = queue.pop_front() {
-            self.tell(notice, Some(observation)).await;
+        while let Some(queue) = self.waiting.get_mut(&subject)
+            && let Some(first) = queue.pop_front_if(|it| it.arrived < look)
+        {
+            self.let_go(first.what, Some(observation.clone())).await;
         }
         self.proceed(&subject).await;
+    }
+
+    /// Hands on what waited, with what a look found if it needs one.
+    async fn let_go(&mut self, what: What, looked: Option<Option<Observation>>) {
+        match what {
+            What::Notice(notice) => {
+                let looked = looked.filter(|_| must_look(&self.labels, &notice));
+                self.tell(notice, looked).await;
+            }
+            // Whoever asked may have given up.
+            What::Settle(told) => drop(told.send(())),
+        }
     }
 
     async fn found_suspect(&mut self, observation: Observation, at: Timestamp) {
@@ -299,6 +324,7 @@ impl Watch {
             source: Source::Authorization,
             at,
             saw: Saw::Changed,
+            detail: None,
             told: None,
             observation: Some(Box::new(observation)),
         };
@@ -363,7 +389,8 @@ impl Overwritten {
 }
 
 impl Waiting {
-    fn is_only_for_facts(&self) -> bool {
-        matches!(&self.what, What::Notice(Notice { signal, wants: Wants::Look }) if signal.saw == Saw::Changed)
+    /// Whether it tells of a change in passing, and not of a step in the container's life.
+    fn is_change(&self) -> bool {
+        matches!(&self.what, What::Notice(Notice { signal, .. }) if matches!(signal.saw, Saw::Reached(_)))
     }
 }

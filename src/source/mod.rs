@@ -9,4 +9,7 @@ pub mod api;
 pub mod authorization;
 pub mod body;
 pub mod events;
+mod gates;
 pub mod looks;
+mod routes;
+mod translate;

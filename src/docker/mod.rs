@@ -7,13 +7,15 @@
 //! No API version is put in the path: each engine then speaks its newest, and only parts that all
 //! of 20.10 to 29 have are read. (bollard drops the version from the path, whatever it is set to.)
 
-use std::collections::HashMap;
+mod lists;
+mod translate;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bollard::errors::Error as BollardError;
-use bollard::models::{ContainerInspectResponse, EndpointSettings, EventMessage, MountPoint};
+use bollard::models::EventMessage;
 use bollard::query_parameters::{EventsOptions, InspectContainerOptions, StopContainerOptions};
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker as Client};
 use futures_util::{Stream, StreamExt as _};
@@ -24,8 +26,11 @@ use hyperlocal::UnixConnector;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use crate::lifecycle::{EngineId, Facts, Mount, NetworkAttachment, Observation, Process};
+use crate::lifecycle::{EngineId, Observation};
 use crate::run::NESTED_HEADER;
+use translate::{instant, observation};
+
+pub use lists::{NetworkKnown, VolumeKnown};
 
 /// The most that a look at a container may take. Docker's own command answers in milliseconds.
 pub const LOOK_LIMIT: Duration = Duration::from_secs(2);
@@ -192,38 +197,34 @@ impl Docker {
         within(STOP_LIMIT, self.client.stop_container(id, None::<StopContainerOptions>)).await
     }
 
-    /// The events of containers, and of their networks, from `since` on. The past is what the
-    /// engine's ring still holds; the stream has no end of its own.
+    /// The events of these types and actions from `since` on. The past is what the engine's ring
+    /// still holds; the stream has no end of its own.
     ///
-    /// Exec and health events are not asked for: a health check alone would flood the ring of 256.
+    /// There is always a filter by type: an event of a type that bollard does not know would end
+    /// the stream.
     pub fn events(
         &self,
         since: Timestamp,
+        wanted: &EventFilter,
     ) -> impl Stream<Item = Result<EventMessage, DockerError>> + Send + use<> {
         let list = |values: &[&str]| values.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
-        let filters = HashMap::from([
-            ("type".to_owned(), list(&["container", "network"])),
-            (
-                "event".to_owned(),
-                list(&[
-                    "create",
-                    "start",
-                    "die",
-                    "destroy",
-                    "kill",
-                    "oom",
-                    "rename",
-                    "update",
-                    "connect",
-                    "disconnect",
-                ]),
-            ),
-        ]);
+        let filters = [("type", &wanted.types), ("event", &wanted.actions)];
+        let filters = filters.into_iter().map(|(key, values)| (key.to_owned(), list(values))).collect();
         let nanos = since.as_nanosecond();
         let since = format!("{}.{:09}", nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
         let options = EventsOptions { since: Some(since), until: None, filters: Some(filters) };
         self.client.events(Some(options)).map(|it| it.map_err(DockerError::from))
     }
+}
+
+/// Which events are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFilter {
+    /// `container`, `network`, …; not empty.
+    pub types: Vec<&'static str>,
+    /// Actions, of whatever type. With an exec or health action among them the engine takes all of
+    /// them for prefixes.
+    pub actions: Vec<&'static str>,
 }
 
 async fn within<T>(
@@ -257,91 +258,9 @@ fn encode(target: &str) -> Option<String> {
     })
 }
 
-/// What an inspect tells, in our words.
-fn observation(container: ContainerInspectResponse) -> Result<Observation, DockerError> {
-    let id = container.id.ok_or(DockerError::Incomplete { field: "Id" })?;
-    let state = container.state.ok_or(DockerError::Incomplete { field: "State" })?;
-    let config = container.config.unwrap_or_default();
-    let host_config = container.host_config.unwrap_or_default();
-    let networks = container.network_settings.unwrap_or_default();
-    let running = state.running == Some(true);
-    let started_at = state.started_at.as_deref().and_then(instant);
-    let process = match started_at {
-        None => Process::NeverStarted,
-        Some(started_at) if running => Process::Running { started_at },
-        Some(started_at) => Process::Ended {
-            started_at,
-            finished_at: state.finished_at.as_deref().and_then(instant).unwrap_or(started_at),
-            code: state.exit_code.unwrap_or_default(),
-            out_of_memory: state.oom_killed == Some(true),
-        },
-    };
-    let facts = Facts {
-        id: Some(id),
-        name: container.name.map(|it| it.trim_start_matches('/').to_owned()),
-        image: config.image,
-        image_id: container.image,
-        labels: Some(config.labels.unwrap_or_default().into_iter().collect()),
-        networks: Some(attachments(networks.networks.unwrap_or_default())),
-        mounts: Some(container.mounts.unwrap_or_default().into_iter().map(mount).collect()),
-        privileged: host_config.privileged,
-        user: config.user,
-        hostname: config.hostname,
-        auto_remove: host_config.auto_remove,
-        stop_signal: filled(config.stop_signal),
-        pid: state.pid.and_then(|it| u32::try_from(it).ok()).filter(|it| *it != 0),
-        netns: filled(networks.sandbox_key),
-        created_at: container.created.map(|it| it.to_string()),
-    };
-    Ok(Observation { facts, process })
-}
-
-/// In the order of their names: the engine's answer has none.
-fn attachments(networks: HashMap<String, EndpointSettings>) -> Vec<NetworkAttachment> {
-    let mut attachments: Vec<_> = networks
-        .into_iter()
-        .map(|(name, endpoint)| NetworkAttachment {
-            name,
-            network_id: filled(endpoint.network_id),
-            endpoint_id: filled(endpoint.endpoint_id),
-            ip: filled(endpoint.ip_address),
-            ip6: filled(endpoint.global_ipv6_address),
-            mac: filled(endpoint.mac_address),
-            gateway: filled(endpoint.gateway),
-        })
-        .collect();
-    attachments.sort_by(|a, b| a.name.cmp(&b.name));
-    attachments
-}
-
-fn mount(mount: MountPoint) -> Mount {
-    Mount {
-        kind: mount.typ.unwrap_or_default(),
-        name: filled(mount.name),
-        source: filled(mount.source),
-        destination: mount.destination.unwrap_or_default(),
-        driver: filled(mount.driver),
-        writable: mount.rw.unwrap_or(true),
-    }
-}
-
-/// The engine writes "not there" as an empty text.
-fn filled(text: Option<String>) -> Option<String> {
-    text.filter(|it| !it.is_empty())
-}
-
-/// An instant of the engine; its zero, in the year 1, means "never".
-fn instant(text: &str) -> Option<Timestamp> {
-    text.parse::<Timestamp>().ok().filter(|it| *it > Timestamp::UNIX_EPOCH)
-}
-
 #[cfg(test)]
 mod tests {
-    use bollard::models::ContainerInspectResponse;
-    use serde_json::json;
-
-    use super::{encode, instant, observation};
-    use crate::lifecycle::Process;
+    use super::encode;
 
     #[test]
     fn only_what_can_be_a_containers_name_gets_into_a_path() {
@@ -351,47 +270,5 @@ mod tests {
         for bad in ["", ".", "..", "a/../b", "/a", "a/"] {
             assert_eq!(encode(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn the_year_one_is_never() {
-        assert_eq!(instant("0001-01-01T00:00:00Z"), None);
-        assert!(instant("2026-11-22T13:20:29.869574695Z").is_some());
-    }
-
-    fn inspected(state: serde_json::Value) -> ContainerInspectResponse {
-        serde_json::from_value(json!({
-            "Id": "e391", "Name": "/web", "Image": "sha256:1", "State": state,
-            "Config": {"Image": "busybox:test", "Labels": null},
-            "HostConfig": {"Privileged": true},
-            "NetworkSettings": {"SandboxKey": "", "Networks": {
-                "b": {"IPAddress": "", "MacAddress": ""},
-                "a": {"IPAddress": "10.0.0.2", "GlobalIPv6Address": "fd00::2"}}}
-        }))
-        .expect("an inspect")
-    }
-
-    #[test]
-    fn an_inspect_is_read_in_our_words() {
-        let state = json!({"Running": true, "Pid": 7, "StartedAt": "2026-11-22T13:20:29Z"});
-
-        let seen = observation(inspected(state)).expect("complete");
-
-        assert!(matches!(seen.process, Process::Running { .. }));
-        assert_eq!(seen.facts.name.as_deref(), Some("web"));
-        assert_eq!(seen.facts.addresses().ip, Some("10.0.0.2"));
-        assert_eq!(seen.facts.addresses().ip6, Some("fd00::2"));
-        assert_eq!((seen.facts.pid, seen.facts.netns), (Some(7), None));
-        assert_eq!(seen.facts.labels.map(|it| it.len()), Some(0));
-    }
-
-    #[test]
-    fn a_container_that_never_ran_has_not_ended() {
-        let state = json!({"Running": false, "Pid": 0, "StartedAt": "0001-01-01T00:00:00Z",
-            "FinishedAt": "0001-01-01T00:00:00Z", "ExitCode": 0});
-
-        let seen = observation(inspected(state)).expect("complete");
-
-        assert_eq!((seen.process, seen.facts.pid), (Process::NeverStarted, None));
     }
 }
