@@ -3,6 +3,7 @@
 mod gates;
 mod life;
 mod outages;
+mod points;
 mod runs;
 mod service;
 mod storm;
