@@ -60,6 +60,8 @@ pub struct Hook {
     pub deadline: Deadline,
     /// What a failure means.
     pub on_failure: OnFailure,
+    /// Whether its denials count.
+    pub mode: Mode,
     /// How often it is tried again when it fails. `None`: only when it asks for it by exit status 75.
     pub retry: Option<Retry>,
     /// Whether it also answers for containers that hooks themselves made.
@@ -114,6 +116,16 @@ pub enum OnFailure {
     Ignore,
     /// The container is stopped through the API.
     Stop,
+}
+
+/// Whether the denials of a hook count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// They do.
+    #[default]
+    Enforce,
+    /// They are recorded, and the call goes on: to see what a policy would do before it does it.
+    Audit,
 }
 
 /// How often and how soon a failed hook is tried again.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Report, show_duration};
-use crate::hook::{Action, Command, Condition, ExitTest, Hook, LabelPattern, Pattern, Test};
+use crate::hook::{Action, Command, Condition, ExitTest, Hook, LabelPattern, Mode, Pattern, Test};
 
 /// How much is shown of what a hook does, in characters.
 const DOES_CHARS_MAX: usize = 48;
@@ -66,6 +66,10 @@ fn row(hook: &Hook) -> [String; 5] {
     let (does, timeout) = match &hook.action {
         Action::Deny { message } => (format!("denies: {message}"), "-".to_owned()),
         Action::Exec(command) => (does(command), show_duration(hook.deadline.limit)),
+    };
+    let does = match hook.mode {
+        Mode::Enforce => does,
+        Mode::Audit => format!("audit: {does}"),
     };
     let does = clipped(&does, DOES_CHARS_MAX);
     let when = clipped(&words(&hook.when), WHEN_CHARS_MAX);
@@ -186,6 +190,7 @@ mod tests {
             action: Action::Deny { message: "not here".to_owned() },
             deadline: Deadline::DEFAULT,
             on_failure: OnFailure::Deny,
+            mode: Mode::Enforce,
             retry: None,
             nested: false,
         };

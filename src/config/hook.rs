@@ -10,7 +10,7 @@ use super::report::{Report, Wrong, quoted};
 use super::scalar;
 use super::table::{Field, table};
 use super::{action, condition, point};
-use crate::hook::{Deadline, Hook, HookName, OnFailure, Retry};
+use crate::hook::{Deadline, Hook, HookName, Mode, OnFailure, Retry};
 use crate::lifecycle::{Point, PointSet};
 
 /// The most attempts: with any pause between them, more is a loop.
@@ -19,10 +19,10 @@ const ATTEMPTS_MAX: i64 = 1000;
 table! {
     /// A hook, as written.
     HookDraft, "a hook" {
-        name, at, when, exec, shell, deny, timeout, kill_after, on_failure, retry, environment, nested,
+        name, at, when, exec, shell, deny, timeout, kill_after, on_failure, mode, retry, environment, nested,
     }
     later {
-        "cleanup", "http", "in", "debounce", "mode", "after", "user", "working_dir", "env_file", "labels",
+        "cleanup", "http", "in", "debounce", "after", "user", "working_dir", "env_file", "labels",
         "concurrency",
     }
     synonyms {
@@ -63,6 +63,7 @@ impl HookDraft {
         let action = action::resolve(self, at, setting, report);
         let deadline = self.deadline(at, setting, report);
         let on_failure = self.on_failure(at, report);
+        let mode = self.mode(at, report);
         let retry = match &self.retry {
             None => Some(None),
             Some(field) => RetryDraft::read(&field.value, report).and_then(|it| it.resolve(report)).map(Some),
@@ -76,6 +77,7 @@ impl HookDraft {
             action: action?,
             deadline: deadline?,
             on_failure: on_failure?,
+            mode: mode?,
             retry: retry?,
             nested: nested?,
         })
@@ -155,6 +157,21 @@ impl HookDraft {
         })
     }
 
+    fn mode(&self, at: Option<PointSet>, report: &mut Report) -> Option<Mode> {
+        let words = [("enforce", Mode::Enforce), ("audit", Mode::Audit)];
+        report.parse_or(self.mode.as_ref(), Mode::default(), |node| {
+            let mode = scalar::one_of(node, &words)?;
+            match at {
+                Some(at) if mode == Mode::Audit && !has_gate(at) => Err(Wrong::new(
+                    "mode",
+                    "cannot be `audit` here: none of this hook's points is a gate, it denies nothing",
+                )
+                .help("remove it, or listen at a `pre_` point")),
+                _ => Ok(mode),
+            }
+        })
+    }
+
     /// The keys of this hook that only mean something if it runs a program.
     pub(super) fn of_a_program(&self) -> impl Iterator<Item = &Field> {
         [&self.timeout, &self.kill_after, &self.on_failure, &self.retry, &self.environment]
@@ -183,7 +200,7 @@ fn misplaced(meant: OnFailure, at: PointSet) -> Option<Wrong> {
                 "on-failure",
                 format!("cannot be `stop` at `{point}`: no container runs there that could be stopped"),
             )
-            .help("use `stop` only with `post_start`; write `ignore`, or `deny` at a gate")
+            .help("use `stop` only at `post_start`, `healthy` and `unhealthy`; write `ignore`, or `deny` at a gate")
         }),
         OnFailure::Deny | OnFailure::Ignore => None,
     }

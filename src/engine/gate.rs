@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Rules, conclude, keep, log_attempt, retry_of};
-use crate::hook::OnFailure;
+use crate::hook::{Mode, OnFailure};
 use crate::journal::Journal;
 use crate::lifecycle::{Subject, Verdict};
 use crate::run::{Conclusion, Entry, Outcome, Output, Run};
@@ -203,12 +203,16 @@ impl Gate {
 
     /// What the failure of a hook means here.
     fn failed(&self, run: &Run, why: &str) -> Answer {
-        match run.hook.on_failure {
-            OnFailure::Deny => {
-                info!(run = %run.id, hook = %run.hook.name, point = %run.event.point, subject = %self.subject, why, "denied");
+        match (run.hook.on_failure, run.hook.mode) {
+            (OnFailure::Deny, Mode::Audit) => {
+                log_would_deny(run, why);
+                Answer::GoOn
+            }
+            (OnFailure::Deny, Mode::Enforce) => {
+                log_denial(run, why);
                 Answer::Verdict(Verdict::Deny { message: denial(run, why) })
             }
-            OnFailure::Ignore | OnFailure::Stop => Answer::GoOn,
+            (OnFailure::Ignore | OnFailure::Stop, _) => Answer::GoOn,
         }
     }
 }
@@ -237,6 +241,20 @@ fn record(journal: &Journal, run: &Run, attempt: u32, took: Duration, outcome: &
     let (outcome, output) = (outcome.clone(), output.clone());
     let ended = Entry::Ended { run: run.id.clone(), at: Timestamp::now(), outcome, output };
     keep(journal.append_behind([ended]));
+}
+
+/// Says in the log that the gate denied. Without a process nothing else would.
+pub(super) fn log_denial(run: &Run, why: &str) {
+    let event = &run.event;
+    info!(run = %run.id, hook = %run.hook.name, point = %event.point, subject = %event.subject,
+        container = event.facts.display_name(), why, "denied");
+}
+
+/// Says in the log what a hook in audit mode would have done.
+pub(super) fn log_would_deny(run: &Run, why: &str) {
+    let event = &run.event;
+    warn!(run = %run.id, hook = %run.hook.name, point = %event.point, subject = %event.subject,
+        container = event.facts.display_name(), why, "would have denied (audit)");
 }
 
 /// What the docker user reads: who says no, why, and the run to look for.

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::docker::Docker;
-use crate::hook::{Action, Hook, HookSet, Match, OnFailure, Outage, Retry};
+use crate::hook::{Action, Hook, HookSet, Match, Mode, OnFailure, Outage, Retry};
 use crate::journal::{Journal, JournalError};
 use crate::lifecycle::{Call, Event, Point, PointSet, Question, Signal, Source, Subject, Tracker, Verdict};
 use crate::run::{Conclusion, Entry, Outcome, Output, Phase, Run, RunId, RunIds};
@@ -386,15 +386,20 @@ impl Work {
         let event = Arc::new(event);
         let mut matching = Vec::new();
         for hook in rules.hooks.at(point).iter().filter(|it| !event.nested || it.nested) {
-            match (hook.when.matches(&event), question.withheld) {
-                (Match::No, _) => {}
-                (Match::Yes | Match::Unknown, Some(withheld)) => {
+            let matches = hook.when.matches(&event);
+            match (matches, question.withheld, hook.mode) {
+                (Match::No, ..) => {}
+                (Match::Yes, None, _) => matching.push(hook.clone()),
+                (_, Some(withheld), Mode::Audit) => {
+                    warn!(hook = %hook.name, %point, %withheld, "would have denied a call that cannot be read (audit)");
+                }
+                (Match::Unknown, None, Mode::Audit) => {}
+                (_, Some(withheld), Mode::Enforce) => {
                     warn!(hook = %hook.name, %point, %withheld, "denied a call that cannot be read");
                     let message = format!("hook `{}` has to see this call, but {withheld}", hook.name);
                     return Decision::Now(Verdict::Deny { message });
                 }
-                (Match::Yes, None) => matching.push(hook.clone()),
-                (Match::Unknown, None) => {
+                (Match::Unknown, None, Mode::Enforce) => {
                     let why = format!("not known whether hook `{}` matches", hook.name);
                     match rules.undecided(point, &why) {
                         Verdict::Allow => {}
@@ -403,25 +408,34 @@ impl Work {
                 }
             }
         }
-        match matching.first().map(|it| &it.action) {
-            None => Decision::Now(Verdict::Allow),
-            Some(Action::Deny { message }) => Decision::Now(self.deny_at_once(&event, &matching, message)),
-            Some(Action::Exec(_)) => Decision::Run(event, matching),
+        if let Some(denied) = self.deny_at_once(&event, &matching) {
+            return Decision::Now(denied);
         }
+        matching.retain(|it| !matches!(it.action, Action::Deny { .. }));
+        if matching.is_empty() { Decision::Now(Verdict::Allow) } else { Decision::Run(event, matching) }
     }
 
-    /// The first of `matching` denies without a process, so that none of the others is asked.
-    fn deny_at_once(&self, event: &Arc<Event>, matching: &[Arc<Hook>], message: &str) -> Verdict {
-        let mut conclusion = Conclusion::Denied;
-        let mut denied_by = None;
-        for hook in matching {
+    /// Lets the hooks of `matching` that need no process say no; once one has, none of the others
+    /// is asked.
+    fn deny_at_once(&self, event: &Arc<Event>, matching: &[Arc<Hook>]) -> Option<Verdict> {
+        let mut verdict = None;
+        for (index, hook) in matching.iter().enumerate() {
+            let Action::Deny { message } = &hook.action else { break };
             let run = self.plan(hook, event);
-            conclude(&self.journal, &run, conclusion);
-            conclusion = Conclusion::Skipped;
-            denied_by.get_or_insert(run);
+            conclude(&self.journal, &run, Conclusion::Denied);
+            if hook.mode == Mode::Audit {
+                gate::log_would_deny(&run, message);
+                continue;
+            }
+            gate::log_denial(&run, message);
+            verdict = Some(Verdict::Deny { message: gate::denial(&run, message) });
+            for skipped in &matching[index + 1..] {
+                let run = self.plan(skipped, event);
+                conclude(&self.journal, &run, Conclusion::Skipped);
+            }
+            break;
         }
-        let run = denied_by.expect("a hook denied");
-        Verdict::Deny { message: gate::denial(&run, message) }
+        verdict
     }
 
     fn open_gate(

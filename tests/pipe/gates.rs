@@ -218,3 +218,22 @@ fn a_hook_that_asks_for_it_sees_what_hooks_make() {
     let ran = world.wait_for_point("inner", "post_remove");
     assert_eq!(points(&ran), ["post_create", "post_remove"]);
 }
+
+#[test]
+fn in_audit_mode_what_would_have_been_denied_goes_through_and_is_recorded() {
+    let config = Config::new()
+        .hook("{name: rule, at: pre_create, mode: audit, when: {privileged: true}, deny: \"not here\"}")
+        .hook("{name: script, at: pre_create, mode: audit, shell: \"echo no >&2; exit 1\"}")
+        .record("asked", "pre_create");
+    let Some(world) = World::start(&config) else { return };
+
+    let created = create(&world, &["--privileged"]);
+
+    assert!(created.status.success(), "{}", created.stderr);
+    assert_eq!(points(&world.wait_for_point("web", "pre_create")), ["pre_create"]);
+    for (hook, why) in [("rule", "not here"), ("script", "no")] {
+        world.boathook.wait_for_log("what it would have denied", |line| {
+            line["message"] == "would have denied (audit)" && line["hook"] == hook && line["why"] == why
+        });
+    }
+}
