@@ -4,4 +4,5 @@ pub mod engine;
 
 mod config;
 mod harness;
+mod operations;
 mod pipe;
