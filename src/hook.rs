@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use globset::GlobMatcher;
+use tokio::sync::Semaphore;
 
 use crate::lifecycle::{Event, Exit, Facts, Point, PointSet, Reason};
 
@@ -62,6 +63,10 @@ pub struct Hook {
     pub on_failure: OnFailure,
     /// Whether its denials count.
     pub mode: Mode,
+    /// With whom it shares a bound on how many run at once.
+    pub group: Option<Group>,
+    /// Whether events that come close together are answered by one run.
+    pub debounce: Option<Debounce>,
     /// How often it is tried again when it fails. `None`: only when it asks for it by exit status 75.
     pub retry: Option<Retry>,
     /// Whether it also answers for containers that hooks themselves made.
@@ -116,6 +121,24 @@ pub enum OnFailure {
     Ignore,
     /// The container is stopped through the API.
     Stop,
+}
+
+/// A bound that hooks share: at most so many of their runs at once.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// What the hooks call it.
+    pub name: Arc<str>,
+    /// One permit for each run that may be under way. All hooks of the group hold the same.
+    pub permits: Arc<Semaphore>,
+}
+
+/// One run for events that come close together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Debounce {
+    /// The run starts when nothing has come for so long. Never zero.
+    pub wait: Duration,
+    /// It starts so long after the first event at the latest. Not less than `wait`.
+    pub max: Duration,
 }
 
 /// Whether the denials of a hook count.

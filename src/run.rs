@@ -75,10 +75,36 @@ pub struct Run {
     pub hook: Arc<Hook>,
     /// Set-up or clean-up.
     pub phase: Phase,
-    /// What it answers.
+    /// What it answers; of several the first.
     pub event: Arc<Event>,
+    /// Everything that it answers, if that may be more than one event; then it belongs to no
+    /// subject.
+    pub batch: Option<Batch>,
     /// When it was planned.
     pub planned_at: Timestamp,
+}
+
+/// The events that one run answers together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The first of them, in order.
+    pub events: Vec<Arc<Event>>,
+    /// How many more there were.
+    pub more: usize,
+}
+
+impl Batch {
+    /// How many events are kept: more than a script would go through, and a bound on the document.
+    pub const EVENTS_MAX: usize = 256;
+
+    /// Takes one more in.
+    pub fn push(&mut self, event: Arc<Event>) {
+        if self.events.len() < Batch::EVENTS_MAX {
+            self.events.push(event);
+        } else {
+            self.more += 1;
+        }
+    }
 }
 
 /// Which half of a hook a run is.

@@ -145,7 +145,7 @@ mod tests {
         Action, Command, Condition, ExitTest, Hook, LabelPattern, Pattern, Test, clipped, count, does, row,
         words,
     };
-    use crate::hook::{Deadline, HookName, OnFailure};
+    use crate::hook::{Deadline, HookName, Mode, OnFailure};
     use crate::lifecycle::{Point, Reason};
 
     fn pattern(glob: &str) -> Pattern {
@@ -191,6 +191,8 @@ mod tests {
             deadline: Deadline::DEFAULT,
             on_failure: OnFailure::Deny,
             mode: Mode::Enforce,
+            group: None,
+            debounce: None,
             retry: None,
             nested: false,
         };

@@ -78,6 +78,8 @@ impl HookDraft {
             deadline: deadline?,
             on_failure: on_failure?,
             mode: mode?,
+            group: None,
+            debounce: None,
             retry: retry?,
             nested: nested?,
         })

@@ -263,7 +263,7 @@ mod tests {
     fn until_is_an_instant_or_a_while_ago() {
         let now = Timestamp::from_second(1_800_000_000).expect("in range");
         let until = |text: &str| {
-            PruneFilters::parse(&format!(r#"{{"until":["{text}"]}}"#)).until(now).map(|it| it.as_second())
+            PruneFilters::parse(&format!(r#"{{"until":["{text}"]}}"#)).until(now).map(Timestamp::as_second)
         };
         assert_eq!(until("1700000000"), Some(1_700_000_000));
         assert_eq!(until("1h30m"), Some(1_800_000_000 - 5400));

@@ -249,7 +249,7 @@ fn encode(target: &str) -> Option<String> {
         target.bytes().fold(String::with_capacity(target.len()), |mut path, byte| {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
-                    path.push(byte as char)
+                    path.push(byte as char);
                 }
                 other => path.push_str(&format!("%{other:02X}")),
             }

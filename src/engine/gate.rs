@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -68,6 +68,7 @@ struct Leftover {
     run: Arc<Run>,
     attempt: u32,
     running: Running,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Gate {
@@ -128,11 +129,16 @@ impl Gate {
                 conclude(&self.journal, run, Conclusion::Skipped);
                 return self.failed(run, "no time was left for it");
             }
-            let (outcome, output) = match self.attempt(run, attempt, limit).await {
+            let Some(permit) = self.permit(run).await else {
+                let conclusion = if attempt == 1 { Conclusion::Skipped } else { Conclusion::Superseded };
+                conclude(&self.journal, run, conclusion);
+                return self.failed(run, "its group had no room in time");
+            };
+            let (outcome, output) = match self.attempt(run, attempt, limit.min(self.time_left())).await {
                 Ok(ended) => ended,
                 Err(mut running) => {
                     let said = running.output().reply().message;
-                    leftovers.push(Leftover { run: run.clone(), attempt, running });
+                    leftovers.push(Leftover { run: run.clone(), attempt, running, _permit: permit });
                     return self.failed(run, &timed_out(limit, said));
                 }
             };
@@ -145,6 +151,13 @@ impl Gate {
             }
             return self.answer(run, &outcome, &output);
         }
+    }
+
+    /// Waits for a permit of the hook's group, while there is time. `None`: there was not enough.
+    async fn permit(&self, run: &Run) -> Option<Option<OwnedSemaphorePermit>> {
+        let Some(group) = &run.hook.group else { return Some(None) };
+        let permit = group.permits.clone().acquire_owned();
+        timeout_at(self.opened_at + self.limit, permit).await.ok()?.ok().map(Some)
     }
 
     /// One attempt, or the process that has outlived it.
@@ -228,7 +241,7 @@ fn timed_out(limit: Duration, said: Option<String>) -> String {
 }
 
 async fn end(leftover: Leftover, journal: &Journal) {
-    let Leftover { run, attempt, mut running } = leftover;
+    let Leftover { run, attempt, mut running, _permit } = leftover;
     running.end().await;
     let took = running.took();
     let output = running.finish().await;

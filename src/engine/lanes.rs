@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::lifecycle::Subject;
 use crate::run::Run;
@@ -19,6 +19,8 @@ pub(super) struct Lanes {
     lanes: HashMap<Subject, Lane>,
     /// The lanes whose next run may start, in the order in which they became ready.
     ready: VecDeque<Subject>,
+    /// Those of them whose next run waits for a permit of its group.
+    blocked: VecDeque<Subject>,
     running: usize,
 }
 
@@ -38,6 +40,17 @@ enum Occupied {
     No,
     ByRun,
     ByGate,
+}
+
+/// A run that may start.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) run: Arc<Run>,
+    pub(super) attempt: u32,
+    /// The lane that it holds.
+    pub(super) lane: Subject,
+    /// To be dropped when it has ended.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 /// What waits in a lane.
@@ -70,8 +83,8 @@ impl Lanes {
     }
 
     /// The next run that may start while at most `limit` are under way. It holds its lane until
-    /// [`Lanes::release`].
-    pub(super) fn next(&mut self, limit: usize) -> Option<(Arc<Run>, u32)> {
+    /// [`Lanes::release`], and with it a permit of its group.
+    pub(super) fn next(&mut self, limit: usize) -> Option<Start> {
         if self.running >= limit {
             return None;
         }
@@ -79,24 +92,39 @@ impl Lanes {
             let subject = self.ready.pop_front()?;
             let Some(lane) = self.lanes.get_mut(&subject) else { continue };
             lane.announced = false;
-            if lane.occupied == Occupied::No
-                && let Some(Item::Run { .. }) = lane.queue.front()
-                && let Some(Item::Run { run, attempt }) = lane.queue.pop_front()
-            {
-                lane.occupied = Occupied::ByRun;
-                self.running += 1;
-                return Some((run, attempt));
+            if lane.occupied != Occupied::No {
+                continue;
             }
+            let Some(Item::Run { run, .. }) = lane.queue.front() else { continue };
+            let permit = match run.hook.group.as_ref().map(|it| it.permits.clone().try_acquire_owned()) {
+                None => None,
+                Some(Ok(permit)) => Some(permit),
+                Some(Err(_)) => {
+                    lane.announced = true;
+                    self.blocked.push_back(subject);
+                    continue;
+                }
+            };
+            let Some(Item::Run { run, attempt }) = lane.queue.pop_front() else { continue };
+            lane.occupied = Occupied::ByRun;
+            self.running += 1;
+            return Some(Start { run, attempt, lane: subject, permit });
         }
     }
 
-    /// The subject's run has ended.
+    /// A run of the subject has ended, and its permit was given back.
     pub(super) fn release(&mut self, subject: &Subject) {
         self.running -= 1;
         if let Some(lane) = self.lanes.get_mut(subject) {
             lane.occupied = Occupied::No;
         }
+        self.unblock();
         self.settle(subject);
+    }
+
+    /// Lets those try again that waited for a permit.
+    pub(super) fn unblock(&mut self) {
+        self.ready.append(&mut self.blocked);
     }
 
     /// A gate of the subject is over, with all its processes.

@@ -6,8 +6,10 @@
 //! by side up to a bound. A gate takes its turn in the same lane, apart from that bound.
 
 mod gate;
+mod gather;
 mod lanes;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,14 +24,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::docker::Docker;
-use crate::hook::{Action, Hook, HookSet, Match, Mode, OnFailure, Outage, Retry};
+use crate::hook::{Action, Hook, HookName, HookSet, Match, Mode, OnFailure, Outage, Retry};
 use crate::journal::{Journal, JournalError};
 use crate::lifecycle::{Call, Event, Point, PointSet, Question, Signal, Source, Subject, Tracker, Verdict};
-use crate::run::{Conclusion, Entry, Outcome, Output, Phase, Run, RunId, RunIds};
+use crate::run::{Batch, Conclusion, Entry, Outcome, Output, Phase, Run, RunId, RunIds};
 use crate::runner::Runner;
 
 use gate::{Gate, GateOver, Room};
-use lanes::{Item, Lanes};
+use gather::{Gathering, lane_of};
+use lanes::{Item, Lanes, Start};
 
 /// How many signals may wait to be taken in. One takes about a microsecond; more than this means
 /// that the task does not run any more.
@@ -106,6 +109,8 @@ pub struct Work {
     lanes: Lanes,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     gates: usize,
+    /// Runs that still gather events.
+    gathering: HashMap<HookName, Gathering>,
     stopping: CancellationToken,
     /// `stopping` has been seen to: nothing new is started.
     stopped: bool,
@@ -121,8 +126,9 @@ enum Message {
 
 /// What has come to an end.
 enum Done {
-    Attempt { run: Arc<Run>, attempt: u32, took: Duration, outcome: Outcome, output: Output },
+    Attempt { run: Arc<Run>, attempt: u32, lane: Subject, took: Duration, outcome: Outcome, output: Output },
     Due { run: Arc<Run>, attempt: u32 },
+    Settled { hook: HookName },
     Gate(GateOver),
     Stopped,
 }
@@ -167,6 +173,7 @@ impl Engine {
             lanes: Lanes::default(),
             under_way: FuturesUnordered::new(),
             gates: 0,
+            gathering: HashMap::new(),
             stopping,
             stopped: false,
         };
@@ -332,10 +339,13 @@ impl Work {
         let event = Arc::new(event);
         for hook in hooks.iter().filter(|it| !event.nested || it.nested) {
             match hook.when.matches(&event) {
-                Match::Yes => {
-                    let run = self.plan(hook, &event);
-                    self.enqueue(run, 1);
-                }
+                Match::Yes => match hook.debounce {
+                    Some(debounce) => self.gather(hook, debounce, &event),
+                    None => {
+                        let run = self.plan(hook, &event);
+                        self.enqueue(run, 1);
+                    }
+                },
                 Match::No => {}
                 Match::Unknown => {
                     debug!(hook = %hook.name, point = %event.point, subject = %event.subject, "not known whether it matches");
@@ -351,6 +361,7 @@ impl Work {
             hook: hook.clone(),
             phase: Phase::Setup,
             event: event.clone(),
+            batch: hook.debounce.map(|_| Batch::default()),
             planned_at,
         });
         keep(self.journal.append_behind([Entry::Planned(run.clone())]));
@@ -361,8 +372,7 @@ impl Work {
         if self.stopped {
             return not_run(&self.journal, &run);
         }
-        let subject = run.event.subject.clone();
-        self.lanes.push(&subject, Item::Run { run, attempt });
+        self.lanes.push(&lane_of(&run), Item::Run { run, attempt });
     }
 
     fn ask(&mut self, question: &Question, reply: oneshot::Sender<Verdict>) {
@@ -468,23 +478,24 @@ impl Work {
     /// Starts what may start now.
     fn advance(&mut self) {
         let limit = self.rules.load().concurrency.max(1);
-        while let Some((run, attempt)) = self.lanes.next(limit) {
+        while let Some(Start { run, attempt, lane, permit }) = self.lanes.next(limit) {
             let (runner, stopping) = (self.runner.clone(), self.stopping.clone());
             let at = Timestamp::now();
             keep(self.journal.append_behind([Entry::Started { run: run.id.clone(), attempt, at }]));
             self.under_way.push(Box::pin(async move {
                 let begun = Instant::now();
                 let (outcome, output) = attempt_until(&runner, &run, attempt, &stopping).await;
-                Done::Attempt { run, attempt, took: begun.elapsed(), outcome, output }
+                drop(permit);
+                Done::Attempt { run, attempt, lane, took: begun.elapsed(), outcome, output }
             }));
         }
     }
 
     fn finish(&mut self, done: Done) {
         match done {
-            Done::Attempt { run, attempt, took, outcome, output } => {
+            Done::Attempt { run, attempt, lane, took, outcome, output } => {
                 log_attempt(&run, attempt, took, &outcome, &output);
-                self.lanes.release(&run.event.subject);
+                self.lanes.release(&lane);
                 let at = Timestamp::now();
                 let ended = Entry::Ended { run: run.id.clone(), at, outcome: outcome.clone(), output };
                 keep(self.journal.append_behind([ended]));
@@ -494,7 +505,9 @@ impl Work {
             Done::Gate(over) => {
                 self.gates -= 1;
                 self.lanes.close_gate(&over.subject, over.had_turn);
+                self.lanes.unblock();
             }
+            Done::Settled { hook } => self.settled(&hook),
             Done::Stopped => {}
         }
     }
@@ -526,7 +539,7 @@ impl Work {
     }
 
     fn come_due(&mut self, run: Arc<Run>, attempt: u32) {
-        if self.tracker.is_over(&run.event) {
+        if run.batch.is_none() && self.tracker.is_over(&run.event) {
             info!(run = %run.id, hook = %run.hook.name, "not tried again: what it was for is over");
             conclude(&self.journal, &run, Conclusion::Superseded);
         } else {
@@ -536,6 +549,9 @@ impl Work {
 
     fn interrupt_queued(&mut self) {
         self.stopped = true;
+        for (_, gathering) in std::mem::take(&mut self.gathering) {
+            not_run(&self.journal, &gathering.run);
+        }
         for run in self.lanes.clear_runs() {
             not_run(&self.journal, &run);
         }

@@ -69,8 +69,8 @@ pub struct Document<'a> {
     /// The stretch of the container's life from start to end that this belongs to, from 1; 0
     /// before the first start.
     passage: u32,
-    /// What the event happened to.
-    subject: SubjectDocument<'a>,
+    /// What the event happened to; null for a run that answers several events.
+    subject: Option<SubjectDocument<'a>>,
     /// The container as last known; null where the event is about something else.
     container: Option<ContainerDocument<'a>>,
     /// The networks that the container is, or was last, attached to; null when not known.
@@ -86,6 +86,33 @@ pub struct Document<'a> {
     detail: Detail,
     /// The API call that a gate is about.
     request: Option<RequestDocument<'a>>,
+    /// The events that a debounced run answers together, oldest first; absent for other runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<EventDocument<'a>>>,
+    /// How many more events there were than `events` holds; absent without `events`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_events: Option<usize>,
+}
+
+/// One of the events that a debounced run answers together.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EventDocument<'a> {
+    /// The point that was reached.
+    point: &'a str,
+    /// Who brought it about.
+    cause: Cause,
+    /// Why the container ended, where it has.
+    reason: Option<Reason>,
+    /// When the point was reached, RFC 3339.
+    at: String,
+    /// What it happened to.
+    subject: SubjectDocument<'a>,
+    /// The container as it was known then; null where the event is about something else.
+    container: Option<ContainerDocument<'a>>,
+    /// Its networks; null when not known.
+    networks: Option<&'a [NetworkAttachment]>,
+    /// Its labels; null when not known.
+    labels: Option<&'a BTreeMap<String, String>>,
 }
 
 /// What an event happened to.
@@ -150,9 +177,11 @@ struct RequestDocument<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn of(attempt: &Attempt<'a>) -> Document<'a> {
-        let (run, event) = (attempt.run, &attempt.run.event);
-        let facts = &event.facts;
-        let subject = SubjectDocument::of(event);
+        let (run, event) = (attempt.run, &*attempt.run.event);
+        // A run that answers several events is about none of their containers.
+        let single = run.batch.is_none().then_some(event);
+        let facts = single.map(|it| &*it.facts);
+        let container = single.filter(|it| is_of_container(it));
         Document {
             contract: CONTRACT,
             run: run.id.as_str(),
@@ -161,27 +190,50 @@ impl<'a> Document<'a> {
             point: event.point.name(),
             phase: run.phase,
             cause: event.cause,
-            reason: event.reason,
+            reason: event.reason.filter(|_| single.is_some()),
             at: event.at.to_string(),
             deadline: attempt.deadline.to_string(),
             host: &attempt.settings.host,
             engine: event.subject.engine.to_string(),
             passage: event.passage,
-            container: (subject.kind == "container").then(|| ContainerDocument::of(facts)),
-            subject,
-            networks: facts.networks.as_deref(),
-            mounts: facts.mounts.as_deref(),
-            labels: facts.labels.as_ref(),
-            exit: event.exit.map(|it| ExitDocument { code: it.code, at: it.at.map(|at| at.to_string()) }),
-            detail: event.detail.as_deref().cloned().unwrap_or_default(),
+            subject: single.map(SubjectDocument::of),
+            container: container.map(|it| ContainerDocument::of(&it.facts)),
+            networks: facts.and_then(|it| it.networks.as_deref()),
+            mounts: facts.and_then(|it| it.mounts.as_deref()),
+            labels: facts.and_then(|it| it.labels.as_ref()),
+            exit: single
+                .and_then(|it| it.exit)
+                .map(|it| ExitDocument { code: it.code, at: it.at.map(|at| at.to_string()) }),
+            detail: single.and_then(|it| it.detail.as_deref()).cloned().unwrap_or_default(),
             request: event.request.as_deref().map(|it| RequestDocument {
                 method: &it.method,
                 path: &it.uri,
                 user: it.user.as_deref(),
                 body: it.body.as_ref(),
             }),
+            events: run.batch.as_ref().map(|it| it.events.iter().map(|it| EventDocument::of(it)).collect()),
+            more_events: run.batch.as_ref().map(|it| it.more),
         }
     }
+}
+
+impl<'a> EventDocument<'a> {
+    fn of(event: &'a Event) -> EventDocument<'a> {
+        EventDocument {
+            point: event.point.name(),
+            cause: event.cause,
+            reason: event.reason,
+            at: event.at.to_string(),
+            subject: SubjectDocument::of(event),
+            container: is_of_container(event).then(|| ContainerDocument::of(&event.facts)),
+            networks: event.facts.networks.as_deref(),
+            labels: event.facts.labels.as_ref(),
+        }
+    }
+}
+
+fn is_of_container(event: &Event) -> bool {
+    matches!(event.subject.kind, SubjectKind::Container | SubjectKind::Creation)
 }
 
 impl<'a> SubjectDocument<'a> {
@@ -240,11 +292,13 @@ pub(super) fn environment(attempt: &Attempt<'_>, files: &AttemptFiles) -> Vec<(O
     variables.set("HOOK_RUN_ID", run.id.as_str());
     variables.set("HOOK_ATTEMPT", number.to_string());
     variables.set("HOOK_CAUSE", run.event.cause.name());
-    variables.set_known("HOOK_REASON", run.event.reason.map(Reason::name));
+    variables.set_known("HOOK_REASON", run.event.reason.filter(|_| run.batch.is_none()).map(Reason::name));
     variables.set("HOOK_DEADLINE", deadline.as_second().to_string());
     variables.set("HOOK_HOST", &settings.host);
     variables.set_os("HOOK_EVENT_FILE", files.event().as_os_str().to_owned());
-    variables.describe(&run.event);
+    if run.batch.is_none() {
+        variables.describe(&run.event);
+    }
     if let Action::Exec(command) = &run.hook.action {
         for (name, value) in &command.environment {
             variables.set(name, value);
@@ -280,7 +334,7 @@ impl Variables {
         self.set("HOOK_SUBJECT_KIND", subject.kind);
         self.set_known("HOOK_SUBJECT_ID", subject.id);
         self.set_known("HOOK_SUBJECT_NAME", subject.name);
-        if subject.kind != "container" {
+        if !is_of_container(event) {
             return;
         }
         let addresses = facts.addresses();

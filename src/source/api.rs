@@ -182,6 +182,8 @@ fn nibble(digit: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use proptest::prelude::*;
 
     use super::{Version, What, is_same_signal, is_terminating, operation, plain_path};
@@ -256,7 +258,7 @@ mod tests {
     #[test]
     fn the_first_value_of_a_parameter_counts_decoded() {
         let value = |target: &str| {
-            operation("POST", target).and_then(|it| it.query.filled("name").map(|it| it.into_owned()))
+            operation("POST", target).and_then(|it| it.query.filled("name").map(Cow::into_owned))
         };
         assert_eq!(value("/v1.41/containers/create?name=a%2Db+c&name=x").as_deref(), Some("a-b c"));
         assert_eq!(value("/containers/create?name="), None);

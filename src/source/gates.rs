@@ -1,5 +1,7 @@
 //! Which gates a call has to pass.
 
+use std::borrow::Cow;
+
 use docker_plugin_sdk::authorization::Request;
 use serde_json::Value;
 
@@ -65,7 +67,7 @@ impl Operation<'_> {
 
     /// The image that a pull, an import or a build is about, as a reference.
     pub(super) fn image(&self) -> Option<String> {
-        let value = |key: &str| self.query.filled(key).map(|it| it.into_owned());
+        let value = |key: &str| self.query.filled(key).map(Cow::into_owned);
         match self.what {
             What::ImageCreate => {
                 let (name, tag) = match value("fromImage") {
