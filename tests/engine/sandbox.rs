@@ -151,6 +151,20 @@ impl Sandbox {
         Boathook::spawn(&self.host, &config, options)
     }
 
+    /// Starts boathook with the config that lies there, and waits until its plugin socket can be
+    /// connected to.
+    #[track_caller]
+    pub fn start_boathook_from(&self, config: &Path, options: BoathookOptions<'_>) -> Boathook {
+        let boathook = Boathook::spawn(&self.host, config, options);
+        boathook.wait_until_it_listens();
+        boathook
+    }
+
+    /// The ends of the logs: of the engine, of boathook.
+    pub fn tails(&self) -> String {
+        self.host.tails()
+    }
+
     /// Gives the engine the image `busybox:test`.
     pub fn import_busybox(&self) {
         image::import_busybox(self);
