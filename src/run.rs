@@ -390,6 +390,56 @@ impl RunState {
     }
 }
 
+/// The smallest valid runs, for tests of the rooms downstream.
+#[cfg(test)]
+pub(crate) mod examples {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::{Phase, Run, RunIds};
+    use crate::hook::{Action, Condition, Deadline, Group, Hook, HookName, Mode, OnFailure};
+    use crate::lifecycle::{Cause, EngineId, Event, Point, Subject};
+
+    /// A run for the start of `container`, of a hook in `group`.
+    pub(crate) fn run_for(ids: &RunIds, container: &str, group: Option<Group>) -> Arc<Run> {
+        let hook = Hook {
+            name: HookName::parse("hook").expect("a name"),
+            at: [Point::PostStart].into_iter().collect(),
+            when: Condition::default(),
+            action: Action::Deny { message: "unused".into() },
+            deadline: Deadline::DEFAULT,
+            on_failure: OnFailure::Ignore,
+            mode: Mode::Enforce,
+            group,
+            debounce: None,
+            retry: None,
+            nested: false,
+        };
+        let event = Event {
+            point: Point::PostStart,
+            subject: Subject::container(&EngineId::new("engine"), container),
+            passage: 1,
+            at: Timestamp::UNIX_EPOCH,
+            cause: Cause::Engine,
+            reason: None,
+            exit: None,
+            facts: Arc::default(),
+            detail: None,
+            request: None,
+            nested: false,
+        };
+        Arc::new(Run {
+            id: ids.next(Timestamp::UNIX_EPOCH),
+            hook: Arc::new(hook),
+            phase: Phase::Setup,
+            event: Arc::new(event),
+            batch: None,
+            planned_at: Timestamp::UNIX_EPOCH,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;

@@ -181,3 +181,116 @@ impl Lane {
         self.queue.is_empty() && self.occupied == Occupied::No && self.gates == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::{Item, Lanes, Start};
+    use crate::hook::Group;
+    use crate::lifecycle::{EngineId, Subject};
+    use crate::run::examples::run_for;
+    use crate::run::{Run, RunIds};
+
+    fn subject(id: &str) -> Subject {
+        Subject::container(&EngineId::new("engine"), id)
+    }
+
+    /// Lanes in which the containers named have a run each, in this order.
+    fn lanes(containers: &[&str], group: Option<&Group>) -> (Lanes, Vec<Arc<Run>>) {
+        let (ids, mut lanes) = (RunIds::from(0), Lanes::default());
+        let runs: Vec<_> = containers.iter().map(|it| run_for(&ids, it, group.cloned())).collect();
+        for run in &runs {
+            lanes.push(&run.event.subject, Item::Run { run: run.clone(), attempt: 1 });
+        }
+        (lanes, runs)
+    }
+
+    fn is(start: &Option<Start>, run: &Arc<Run>) -> bool {
+        start.as_ref().is_some_and(|it| it.run.id == run.id)
+    }
+
+    #[test]
+    fn one_containers_runs_come_one_after_the_other() {
+        let (mut lanes, runs) = lanes(&["aa", "aa"], None);
+
+        assert!(is(&lanes.next(8), &runs[0]));
+        assert!(lanes.next(8).is_none());
+        lanes.release(&subject("aa"));
+        assert!(is(&lanes.next(8), &runs[1]));
+        lanes.release(&subject("aa"));
+        assert!(lanes.is_empty());
+    }
+
+    #[test]
+    fn containers_take_turns_under_the_bound() {
+        let (mut lanes, runs) = lanes(&["aa", "aa", "bb", "cc"], None);
+
+        assert!(is(&lanes.next(2), &runs[0]));
+        assert!(is(&lanes.next(2), &runs[2]));
+        assert!(lanes.next(2).is_none(), "two are under way");
+        lanes.release(&subject("aa"));
+        assert!(is(&lanes.next(2), &runs[3]), "the other container has waited longer");
+    }
+
+    #[test]
+    fn a_gate_takes_its_turn_and_holds_the_lane_until_it_is_closed() {
+        let (mut lanes, runs) = lanes(&["aa"], None);
+        assert!(is(&lanes.next(8), &runs[0]));
+        let mut turn = lanes.push_gate(&subject("aa"));
+        let later = run_for(&RunIds::from(9), "aa", None);
+        lanes.push(&subject("aa"), Item::Run { run: later.clone(), attempt: 1 });
+
+        assert!(turn.try_recv().is_err(), "an earlier run is under way");
+        lanes.release(&subject("aa"));
+        assert_eq!(turn.try_recv(), Ok(()));
+        assert!(lanes.next(8).is_none(), "the gate holds the lane");
+        lanes.close_gate(&subject("aa"), true);
+        assert!(is(&lanes.next(8), &later));
+    }
+
+    #[test]
+    fn a_gate_that_went_ahead_gives_nobody_elses_place_away() {
+        let (mut lanes, runs) = lanes(&["aa", "aa"], None);
+        assert!(is(&lanes.next(8), &runs[0]));
+        drop(lanes.push_gate(&subject("aa")));
+
+        lanes.close_gate(&subject("aa"), false);
+        assert!(lanes.next(8).is_none(), "the first run is under way still");
+        lanes.release(&subject("aa"));
+        assert!(is(&lanes.next(8), &runs[1]));
+        lanes.release(&subject("aa"));
+        assert!(lanes.is_empty());
+    }
+
+    #[test]
+    fn a_full_group_holds_up_only_its_own() {
+        let group = Group { name: "proxy".into(), permits: Arc::new(Semaphore::new(1)) };
+        let (mut lanes, runs) = lanes(&["aa", "bb"], Some(&group));
+        let other = run_for(&RunIds::from(9), "cc", None);
+        lanes.push(&subject("cc"), Item::Run { run: other.clone(), attempt: 1 });
+
+        let first = lanes.next(8);
+        assert!(is(&first, &runs[0]));
+        assert!(is(&lanes.next(8), &other));
+        assert!(lanes.next(8).is_none());
+        drop(first);
+        lanes.release(&subject("aa"));
+        assert!(is(&lanes.next(8), &runs[1]));
+    }
+
+    #[test]
+    fn what_waits_can_be_taken_out_and_gates_stay() {
+        let (mut lanes, runs) = lanes(&["aa", "aa"], None);
+        assert!(is(&lanes.next(8), &runs[0]));
+        let mut turn = lanes.push_gate(&subject("aa"));
+
+        let cleared = lanes.clear_runs();
+
+        assert_eq!(cleared.iter().map(|it| &it.id).collect::<Vec<_>>(), [&runs[1].id]);
+        lanes.release(&subject("aa"));
+        assert_eq!(turn.try_recv(), Ok(()));
+    }
+}

@@ -214,3 +214,80 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::{CONCLUDED_MAX, Journal, JournalError};
+    use crate::run::examples::run_for;
+    use crate::run::{Conclusion, Entry, Outcome, Output, RunId, RunIds};
+
+    fn planned(ids: &RunIds) -> (RunId, Entry) {
+        let run = run_for(ids, "aa", None);
+        (run.id.clone(), Entry::Planned(run))
+    }
+
+    fn skipped(run: &RunId) -> Entry {
+        let conclusion = Conclusion::Skipped;
+        Entry::Concluded { run: run.clone(), at: Timestamp::UNIX_EPOCH, conclusion }
+    }
+
+    #[test]
+    fn a_run_is_kept_with_its_attempts() {
+        let (journal, ids) = (Journal::default(), RunIds::from(0));
+        let (run, plan) = planned(&ids);
+        let at = Timestamp::UNIX_EPOCH;
+        let started = Entry::Started { run: run.clone(), attempt: 1, at };
+        let (outcome, output) = (Outcome::Exited(3), Output::default());
+        let ended = Entry::Ended { run: run.clone(), at, outcome, output };
+
+        journal.append_behind([plan, started, ended]).expect("a true life");
+
+        let runs = journal.runs();
+        assert_eq!(runs[0].attempts[0].outcome, Some(Outcome::Exited(3)));
+        assert_eq!(runs[0].conclusion(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_true_is_refused() {
+        let (journal, ids) = (Journal::default(), RunIds::from(0));
+        let (run, plan) = planned(&ids);
+
+        assert_eq!(
+            journal.append_behind([skipped(&run)]),
+            Err(JournalError::UnknownRun { run: run.clone() })
+        );
+        journal.append_behind([plan.clone()]).expect("a new run");
+        assert_eq!(journal.append_behind([plan]), Err(JournalError::PlannedTwice { run: run.clone() }));
+        journal.append_behind([skipped(&run)]).expect("it may be skipped");
+        assert!(matches!(journal.append_behind([skipped(&run)]), Err(JournalError::OutOfOrder { .. })));
+    }
+
+    #[test]
+    fn old_runs_are_forgotten_but_none_that_is_not_over() {
+        let (journal, ids) = (Journal::default(), RunIds::from(0));
+        let (open, plan) = planned(&ids);
+        journal.append_behind([plan]).expect("a new run");
+
+        for _ in 0..CONCLUDED_MAX + 10 {
+            let (run, plan) = planned(&ids);
+            journal.append_behind([plan, skipped(&run)]).expect("a true life");
+        }
+
+        let runs = journal.runs();
+        assert_eq!(runs.len(), CONCLUDED_MAX + 1);
+        assert_eq!(runs[0].run.id, open);
+    }
+
+    #[test]
+    fn the_cursor_never_goes_back() {
+        let journal = Journal::default();
+        let at = |second| Timestamp::from_second(second).expect("in range");
+
+        journal.advance(at(5));
+        journal.advance(at(3));
+
+        assert_eq!(journal.cursor(), Some(at(5)));
+    }
+}
