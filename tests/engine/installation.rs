@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
+use super::generation::Generation;
+
 /// Called by the sandbox or by the engine. Debian's packages for all of them are installed by
 /// `scripts/prerequisites.sh`.
 const PROGRAMS: &[&str] =
@@ -18,6 +20,10 @@ const SYSTEM_FOLDERS: &[&str] = &["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 /// An installed engine and the client that talks to it.
 #[derive(Debug, Clone)]
 pub struct Engine {
+    /// Where its programs are looked for first.
+    folder: Option<PathBuf>,
+    /// As `dockerd --version` says; `None` where nobody has asked.
+    version: Option<String>,
     /// A name to be found on the path, or a path.
     client: PathBuf,
 }
@@ -25,12 +31,24 @@ pub struct Engine {
 impl Engine {
     /// The engine and the client that come first on `PATH`.
     pub fn installed() -> Self {
-        Self { client: PathBuf::from("docker") }
+        Self { folder: None, version: None, client: PathBuf::from("docker") }
+    }
+
+    /// The engine of this version in a folder, with the client that is there or else the one that comes
+    /// first on `PATH`.
+    pub(super) fn in_folder(folder: &Path, version: &str) -> Self {
+        let (folder, version) = (Some(folder.to_owned()), Some(version.to_owned()));
+        Self { folder, version, ..Self::installed() }
     }
 
     /// This engine with another docker client.
     pub fn with_client(self, client: impl Into<PathBuf>) -> Self {
-        Self { client: client.into() }
+        Self { client: client.into(), ..self }
+    }
+
+    /// Its version, if it was chosen by its generation.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
 
     /// The docker client that [`Sandbox::docker`](super::Sandbox::docker) calls.
@@ -41,8 +59,9 @@ impl Engine {
     /// `PATH` for everything that runs in the sandbox.
     pub(super) fn path(&self) -> OsString {
         let inherited = env::var_os("PATH").unwrap_or_default();
-        let folders = env::split_paths(&inherited).chain(SYSTEM_FOLDERS.iter().map(PathBuf::from));
-        env::join_paths(folders).expect("folders on `PATH` hold no colon")
+        let inherited = env::split_paths(&inherited).chain(SYSTEM_FOLDERS.iter().map(PathBuf::from));
+        env::join_paths(self.folder.iter().cloned().chain(inherited))
+            .expect("folders on `PATH` hold no colon")
     }
 
     /// Whether a sandbox can run this engine, as far as that is seen without starting one.
@@ -67,6 +86,11 @@ pub enum Unavailable {
         /// Names, or the path of a client that was asked for.
         programs: Vec<PathBuf>,
     },
+    /// `scripts/engines.sh` has no engine of this generation.
+    NotProvided {
+        /// What was asked for.
+        generation: Generation,
+    },
     /// The kernel, or a container around us, refuses the namespaces.
     Refused {
         /// What the tools that make them said.
@@ -81,6 +105,9 @@ impl fmt::Display for Unavailable {
             Self::Missing { programs } => {
                 let names: Vec<_> = programs.iter().map(|it| it.display().to_string()).collect();
                 write!(out, "not installed: {}: run `scripts/prerequisites.sh`", names.join(", "))
+            }
+            Self::NotProvided { generation } => {
+                write!(out, "there is no engine {generation}: run `scripts/engines.sh`")
             }
             Self::Refused { stderr } => write!(out, "no namespaces for an engine: {}", stderr.trim_end()),
         }

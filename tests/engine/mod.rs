@@ -4,6 +4,9 @@
 //! dockerd, a real boathook and the docker client run as on a host of their own. Several live side by
 //! side and share nothing but programs. What a test expects of boathook is not known here.
 //!
+//! Engines come in generations that tell the same things in another order: `on_every_engine` makes a
+//! test on each [`Generation`] of one function.
+//!
 //! The promise: when the sandbox is dropped, or the process that made it dies in whatever way, every
 //! process in it is killed, and its folder and control groups are removed.
 //!
@@ -20,6 +23,7 @@
 
 mod boathook;
 mod dockerd;
+mod generation;
 mod host;
 mod image;
 mod installation;
@@ -30,6 +34,8 @@ mod wait;
 
 pub use boathook::{Boathook, BoathookOptions};
 pub use dockerd::{Dockerd, DockerdOptions};
+pub use generation::Generation;
+pub(crate) use generation::on_every_engine;
 pub use installation::{Engine, Unavailable};
 pub use nix::sys::signal::Signal;
 pub use process::{Output, Process};

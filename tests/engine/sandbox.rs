@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::boathook::{Boathook, BoathookOptions};
 use super::dockerd::{Dockerd, DockerdOptions};
+use super::generation::Generation;
 use super::host::Host;
 use super::image;
 use super::installation::{Engine, Unavailable};
@@ -33,7 +34,17 @@ impl Sandbox {
     /// Instead of `None`, with `CI=true` or `BOATHOOK_TEST_ENGINE=required` in the environment: there a
     /// test that does not run is a test that fails.
     pub fn available() -> Option<Self> {
-        match Self::new(Engine::installed()) {
+        Self::unless_unavailable(Ok(Engine::installed()))
+    }
+
+    /// As [`Sandbox::available`], with the engine of a generation. `None` as well, and not a word, where
+    /// tests are to be run on others only.
+    pub fn available_on(generation: Generation) -> Option<Self> {
+        if generation.is_wanted() { Self::unless_unavailable(Engine::of(generation)) } else { None }
+    }
+
+    fn unless_unavailable(engine: Result<Engine, Unavailable>) -> Option<Self> {
+        match engine.and_then(Self::new) {
             Ok(sandbox) => Some(sandbox),
             Err(reason) if is_required() => panic!("{reason}"),
             Err(reason) => {

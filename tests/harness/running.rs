@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
 
-use crate::engine::{DockerdOptions, Engine, Sandbox, wait_for};
+use crate::engine::{DockerdOptions, Engine, Generation, Sandbox, on_every_engine, wait_for};
 
 const RUN_SLEEPER: &[&str] = &["run", "--detach", "--name", "sleeper", "busybox:test", "sleep", "1000"];
 const IS_SLEEPER_RUNNING: &[&str] = &["inspect", "--format", "{{.State.Running}}", "sleeper"];
@@ -17,9 +17,19 @@ fn start_sleeper(sandbox: &Sandbox) -> String {
     sandbox.docker_ok(RUN_SLEEPER)
 }
 
-#[test]
-fn an_engine_runs_and_removes_a_container() {
-    let Some(sandbox) = Sandbox::available() else { return };
+on_every_engine!(an_engine_is_what_it_was_chosen_for);
+fn an_engine_is_what_it_was_chosen_for(on: Generation) {
+    let Some(sandbox) = Sandbox::available_on(on) else { return };
+    sandbox.start_dockerd(DockerdOptions::default());
+
+    let answered = sandbox.docker_ok(&["version", "--format", "{{.Server.Version}}"]);
+
+    assert_eq!(Engine::of(on).expect("the engine that runs").version(), Some(answered.as_str()));
+}
+
+on_every_engine!(an_engine_runs_and_removes_a_container);
+fn an_engine_runs_and_removes_a_container(on: Generation) {
+    let Some(sandbox) = Sandbox::available_on(on) else { return };
     let dockerd = sandbox.start_dockerd(DockerdOptions::default());
     sandbox.import_busybox();
 
@@ -45,9 +55,9 @@ fn engines_side_by_side_do_not_see_each_other() {
     }
 }
 
-#[test]
-fn a_killed_engine_finds_its_containers_again() {
-    let Some(sandbox) = Sandbox::available() else { return };
+on_every_engine!(a_killed_engine_finds_its_containers_again);
+fn a_killed_engine_finds_its_containers_again(on: Generation) {
+    let Some(sandbox) = Sandbox::available_on(on) else { return };
     let dockerd = sandbox.start_dockerd(DockerdOptions { live_restore: true, ..DockerdOptions::default() });
     sandbox.import_busybox();
     sandbox.docker_ok(RUN_SLEEPER);
@@ -60,9 +70,9 @@ fn a_killed_engine_finds_its_containers_again() {
     assert_eq!(sandbox.docker_ok(IS_SLEEPER_RUNNING), "true");
 }
 
-#[test]
-fn a_restarted_engine_ends_its_containers() {
-    let Some(sandbox) = Sandbox::available() else { return };
+on_every_engine!(a_restarted_engine_ends_its_containers);
+fn a_restarted_engine_ends_its_containers(on: Generation) {
+    let Some(sandbox) = Sandbox::available_on(on) else { return };
     let dockerd = sandbox.start_dockerd(DockerdOptions::default());
     sandbox.import_busybox();
     sandbox.docker_ok(&["run", "--detach", "--init", "--name", "sleeper", "busybox:test", "sleep", "1000"]);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::world::{Config, World, points};
-use crate::engine::{Output, wait_for};
+use crate::engine::{Generation, Output, on_every_engine, wait_for};
 
 fn create(world: &World, more: &[&str]) -> Output {
     world.sandbox.docker(&[&["create", "--name", "web"], more, &["busybox:test", "true"]].concat())
@@ -16,12 +16,12 @@ fn containers(world: &World) -> String {
     world.docker(&["ps", "-aq"])
 }
 
-#[test]
-fn a_condition_denies_in_the_operators_words_and_nothing_is_created() {
+on_every_engine!(a_condition_denies_in_the_operators_words_and_nothing_is_created);
+fn a_condition_denies_in_the_operators_words_and_nothing_is_created(on: Generation) {
     let config = Config::new()
         .hook("{name: no-privileged, at: pre_create, when: {privileged: true}, deny: \"not here\"}")
         .record("after", "[pre_create, post_create]");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     let denied = create(&world, &["--privileged"]);
 
@@ -33,13 +33,13 @@ fn a_condition_denies_in_the_operators_words_and_nothing_is_created() {
     assert_eq!(points(&world.wait_for_point("web", "post_create")), ["pre_create", "post_create"]);
 }
 
-#[test]
-fn a_script_denies_in_its_own_words() {
+on_every_engine!(a_script_denies_in_its_own_words);
+fn a_script_denies_in_its_own_words(on: Generation) {
     let config = Config::new()
         .hook("{name: json, at: pre_create, when: {label: json}, shell: \"echo '{\\\"message\\\": \\\"no json\\\"}'; exit 1\"}")
         .hook("{name: last-line, at: pre_create, when: {label: line}, shell: \"echo first >&2; echo no line >&2; exit 3\"}")
         .hook("{name: silent, at: pre_create, when: {label: silent}, shell: exit 4}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     for (label, wanted) in [
         ("json", "hook `json`: no json (run "),
@@ -52,14 +52,14 @@ fn a_script_denies_in_its_own_words() {
     assert_eq!(containers(&world), "");
 }
 
-#[test]
-fn the_first_no_ends_the_gate_and_an_ignored_failure_does_not() {
+on_every_engine!(the_first_no_ends_the_gate_and_an_ignored_failure_does_not);
+fn the_first_no_ends_the_gate_and_an_ignored_failure_does_not(on: Generation) {
     let config = Config::new()
         .hook("{name: ignored, at: pre_create, on_failure: ignore, shell: exit 1}")
         .record("first", "pre_create")
         .hook("{name: no, at: pre_create, shell: exit 1}")
         .record("never", "pre_create");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     let denied = create(&world, &[]);
 
@@ -68,13 +68,13 @@ fn the_first_no_ends_the_gate_and_an_ignored_failure_does_not() {
     assert_eq!(hooks, ["first"]);
 }
 
-#[test]
-fn a_gate_that_hangs_denies_at_its_deadline_and_leaves_no_child() {
+on_every_engine!(a_gate_that_hangs_denies_at_its_deadline_and_leaves_no_child);
+fn a_gate_that_hangs_denies_at_its_deadline_and_leaves_no_child(on: Generation) {
     let config = Config::new().hook(
         "{name: slow, at: pre_create, timeout: 1s, kill_after: 1s, \
          shell: \"trap '' TERM; sleep 1234 & sleep 1234 & wait; sleep 1234\"}",
     );
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     let begun = Instant::now();
 
     let denied = create(&world, &[]);
@@ -89,24 +89,24 @@ fn a_gate_that_hangs_denies_at_its_deadline_and_leaves_no_child() {
     assert_eq!(world.wait_for_end_of("slow")["outcome"], "timed_out");
 }
 
-#[test]
-fn a_gate_asked_to_wait_tries_again_within_its_deadline() {
+on_every_engine!(a_gate_asked_to_wait_tries_again_within_its_deadline);
+fn a_gate_asked_to_wait_tries_again_within_its_deadline(on: Generation) {
     let config = Config::new().hook(
         "{name: later, at: pre_create, timeout: 20s, \
          shell: \"test \\\"$HOOK_ATTEMPT\\\" = 2 || exit 75\"}",
     );
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     assert!(create(&world, &[]).status.success());
 }
 
-#[test]
-fn every_gate_of_a_life_can_say_no_and_the_container_stays_as_it_is() {
+on_every_engine!(every_gate_of_a_life_can_say_no_and_the_container_stays_as_it_is);
+fn every_gate_of_a_life_can_say_no_and_the_container_stays_as_it_is(on: Generation) {
     let config = Config::new()
         .hook("{name: no-start, at: pre_start, when: {label: start}, deny: no}")
         .hook("{name: no-stop, at: pre_stop, when: {label: stop}, deny: no}")
         .hook("{name: no-remove, at: pre_remove, when: {label: remove}, deny: no}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     let state = |name| world.docker(&["inspect", "-f", "{{.State.Status}}", name]);
     let says_no = |arguments: &[&str], hook: &str| {
         let denied = world.sandbox.docker(arguments);
@@ -130,10 +130,10 @@ fn every_gate_of_a_life_can_say_no_and_the_container_stays_as_it_is() {
     assert_eq!(state("kept"), "running");
 }
 
-#[test]
-fn a_creation_whose_body_is_not_shown_is_denied_only_if_a_gate_has_to_see_it() {
+on_every_engine!(a_creation_whose_body_is_not_shown_is_denied_only_if_a_gate_has_to_see_it);
+fn a_creation_whose_body_is_not_shown_is_denied_only_if_a_gate_has_to_see_it(on: Generation) {
     let config = Config::new().hook("{name: look, at: pre_create, when: {privileged: true}, deny: no}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     let post = |kind: &str, body: &str| {
         world.sandbox.write("body", body);
         let file = format!("@{}", world.sandbox.dir().join("body").display());
@@ -159,13 +159,13 @@ fn a_creation_whose_body_is_not_shown_is_denied_only_if_a_gate_has_to_see_it() {
     assert!(post("application/json", small).contains("\"Id\""));
 }
 
-#[test]
-fn a_gate_waits_for_what_its_container_has_to_do_first_but_not_for_ever() {
+on_every_engine!(a_gate_waits_for_what_its_container_has_to_do_first_but_not_for_ever);
+fn a_gate_waits_for_what_its_container_has_to_do_first_but_not_for_ever(on: Generation) {
     let config = Config::new()
         .hook("{name: slow, at: post_start, when: {label: slow}, timeout: 60s, shell: sleep 2}")
         .hook("{name: stuck, at: post_start, when: {label: stuck}, timeout: 60s, shell: sleep 45}")
         .hook("{name: gate, at: pre_stop, timeout: 8s, shell: \"true\"}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     let log_of = |hook: &str, message: &str| {
         let logs = world.boathook.logs();
         logs.iter().position(|it| it["hook"] == hook && it["message"] == message)
@@ -181,8 +181,8 @@ fn a_gate_waits_for_what_its_container_has_to_do_first_but_not_for_ever() {
     assert!(log_of("gate", "went ahead of earlier runs: half the gate's time was gone").is_some());
 }
 
-#[test]
-fn a_hook_that_calls_docker_does_not_meet_its_own_gate() {
+on_every_engine!(a_hook_that_calls_docker_does_not_meet_its_own_gate);
+fn a_hook_that_calls_docker_does_not_meet_its_own_gate(on: Generation) {
     let config = Config::new()
         .record("seen", "[pre_create, post_create, post_remove]")
         .hook(
@@ -191,7 +191,7 @@ fn a_hook_that_calls_docker_does_not_meet_its_own_gate() {
         )
         .hook("{name: curled, at: post_create, when: {name: web}, \
                shell: \"curl -s --unix-socket /var/run/docker.sock -H \\\"$HOOK_API_HEADER\\\" -X DELETE http://d/containers/web\"}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     let created = create(&world, &[]);
 
@@ -203,15 +203,15 @@ fn a_hook_that_calls_docker_does_not_meet_its_own_gate() {
     assert_eq!(nested, 3, "a creation, a start, a removal");
 }
 
-#[test]
-fn a_hook_that_asks_for_it_sees_what_hooks_make() {
+on_every_engine!(a_hook_that_asks_for_it_sees_what_hooks_make);
+fn a_hook_that_asks_for_it_sees_what_hooks_make(on: Generation) {
     let config = Config::new()
         .hook("{name: seen, at: [post_create, post_remove], nested: true, exec: [./record]}")
         .hook(
             "{name: helper, at: post_start, when: {name: web}, timeout: 20s, \
              shell: \"docker run --rm --name inner busybox:test true\"}",
         );
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     world.run_sleeper("web", &[]);
 

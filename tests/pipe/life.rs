@@ -1,6 +1,7 @@
 //! One container's life, told to scripts.
 
 use super::world::{Config, World, points};
+use crate::engine::{Generation, on_every_engine};
 
 const ALL: &str =
     "[pre_create, post_create, pre_start, post_start, pre_stop, post_stop, pre_remove, post_remove]";
@@ -16,13 +17,13 @@ const EIGHT: [&str; 8] = [
     "post_remove",
 ];
 
-fn world() -> Option<World> {
-    World::start(&Config::new().record("all", ALL))
+fn world(on: Generation) -> Option<World> {
+    World::start(on, &Config::new().record("all", ALL))
 }
 
-#[test]
-fn run_stop_and_rm_reach_the_eight_points_in_order_and_once() {
-    let Some(world) = world() else { return };
+on_every_engine!(run_stop_and_rm_reach_the_eight_points_in_order_and_once);
+fn run_stop_and_rm_reach_the_eight_points_in_order_and_once(on: Generation) {
+    let Some(world) = world(on) else { return };
 
     let id = world.run_sleeper("web", &["--label", "fw.port=80"]);
     let address = world.address_of("web");
@@ -41,9 +42,9 @@ fn run_stop_and_rm_reach_the_eight_points_in_order_and_once() {
     assert_eq!(ran[5].variable("CONTAINER_EXIT_CODE"), Some("137"));
 }
 
-#[test]
-fn a_container_that_removes_itself_reaches_its_removal_with_all_that_was_known() {
-    let Some(world) = world() else { return };
+on_every_engine!(a_container_that_removes_itself_reaches_its_removal_with_all_that_was_known);
+fn a_container_that_removes_itself_reaches_its_removal_with_all_that_was_known(on: Generation) {
+    let Some(world) = world(on) else { return };
 
     let job = ["run", "--rm", "--name", "job", "-l", "a=b", "busybox:test", "sh", "-c", "exit 7"];
     assert_eq!(world.sandbox.docker(&job).status.code(), Some(7));
@@ -61,9 +62,9 @@ fn a_container_that_removes_itself_reaches_its_removal_with_all_that_was_known()
     assert_eq!(remove.variable("CONTAINER_IMAGE"), Some("busybox:test"));
 }
 
-#[test]
-fn a_restart_is_an_end_and_a_start_of_a_new_passage() {
-    let Some(world) = world() else { return };
+on_every_engine!(a_restart_is_an_end_and_a_start_of_a_new_passage);
+fn a_restart_is_an_end_and_a_start_of_a_new_passage(on: Generation) {
+    let Some(world) = world(on) else { return };
     world.run_sleeper("web", &[]);
 
     world.docker(&["restart", "-t", "0", "web"]);
@@ -89,9 +90,9 @@ fn a_restart_is_an_end_and_a_start_of_a_new_passage() {
     assert_eq!(ran[10].variable("HOOK_REASON"), Some("kill"));
 }
 
-#[test]
-fn a_label_cannot_lie_about_the_exit_status() {
-    let Some(world) = world() else { return };
+on_every_engine!(a_label_cannot_lie_about_the_exit_status);
+fn a_label_cannot_lie_about_the_exit_status(on: Generation) {
+    let Some(world) = world(on) else { return };
 
     let labels = ["-l", "exitCode=0", "-l", "signal=9"];
     let command = ["busybox:test", "sh", "-c", "exit 3"];
@@ -103,9 +104,9 @@ fn a_label_cannot_lie_about_the_exit_status() {
     assert_eq!(ran.last().and_then(|it| it.variable("HOOK_REASON")), Some("exit"));
 }
 
-#[test]
-fn the_last_name_and_network_are_those_that_scripts_are_told() {
-    let Some(world) = world() else { return };
+on_every_engine!(the_last_name_and_network_are_those_that_scripts_are_told);
+fn the_last_name_and_network_are_those_that_scripts_are_told(on: Generation) {
+    let Some(world) = world(on) else { return };
     world.docker(&["network", "create", "--subnet", "10.77.0.0/24", "extra"]);
     world.run_sleeper("old", &[]);
 
@@ -120,9 +121,9 @@ fn the_last_name_and_network_are_those_that_scripts_are_told() {
     assert_eq!(last.document["networks"][1]["ip"], "10.77.0.9");
 }
 
-#[test]
-fn what_stops_nothing_or_starts_nothing_asks_nothing() {
-    let Some(world) = world() else { return };
+on_every_engine!(what_stops_nothing_or_starts_nothing_asks_nothing);
+fn what_stops_nothing_or_starts_nothing_asks_nothing(on: Generation) {
+    let Some(world) = world(on) else { return };
     world.run_sleeper("web", &[]);
 
     world.docker(&["start", "web"]);
@@ -135,9 +136,9 @@ fn what_stops_nothing_or_starts_nothing_asks_nothing() {
     assert_eq!(points(&ran), EIGHT);
 }
 
-#[test]
-fn a_container_that_was_there_before_boathook_is_cleaned_up_after() {
-    let Some(mut world) = world() else { return };
+on_every_engine!(a_container_that_was_there_before_boathook_is_cleaned_up_after);
+fn a_container_that_was_there_before_boathook_is_cleaned_up_after(on: Generation) {
+    let Some(mut world) = world(on) else { return };
     world.run_sleeper("web", &["-l", "a=b"]);
     world.wait_for_point("web", "post_start");
 

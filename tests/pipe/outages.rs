@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::world::{Config, World, options, points};
-use crate::engine::{DockerdOptions, Sandbox, wait_for};
+use crate::engine::{DockerdOptions, Generation, Sandbox, on_every_engine, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-#[test]
-fn events_go_on_after_the_engine_was_restarted() {
-    let Some(world) = World::start(&Config::new().record("all", "[post_create, post_remove]")) else {
+on_every_engine!(events_go_on_after_the_engine_was_restarted);
+fn events_go_on_after_the_engine_was_restarted(on: Generation) {
+    let Some(world) = World::start(on, &Config::new().record("all", "[post_create, post_remove]")) else {
         return;
     };
     world.docker(&["create", "--name", "before", "busybox:test", "true"]);
@@ -24,9 +24,11 @@ fn events_go_on_after_the_engine_was_restarted() {
     assert_eq!(points(&world.wait_for_point("after", "post_create")), ["post_create"]);
 }
 
-#[test]
-fn what_the_engine_does_while_it_stops_and_starts_is_told() {
-    let Some(world) = World::start(&Config::new().record("all", "[post_start, post_stop]")) else { return };
+on_every_engine!(what_the_engine_does_while_it_stops_and_starts_is_told);
+fn what_the_engine_does_while_it_stops_and_starts_is_told(on: Generation) {
+    let Some(world) = World::start(on, &Config::new().record("all", "[post_start, post_stop]")) else {
+        return;
+    };
     world.run_sleeper("web", &["--restart", "always"]);
     world.wait_for_point("web", "post_start");
 
@@ -39,9 +41,9 @@ fn what_the_engine_does_while_it_stops_and_starts_is_told() {
     assert_eq!(points(&told), ["post_start", "post_stop", "post_start"]);
 }
 
-#[test]
-fn an_engine_that_knows_no_plugin_tells_everything_that_is_after_the_fact() {
-    let Some(sandbox) = Sandbox::available() else { return };
+on_every_engine!(an_engine_that_knows_no_plugin_tells_everything_that_is_after_the_fact);
+fn an_engine_that_knows_no_plugin_tells_everything_that_is_after_the_fact(on: Generation) {
+    let Some(sandbox) = Sandbox::available_on(on) else { return };
     let config = Config::new().record("all", "[pre_create, post_create, post_start, post_stop, post_remove]");
     let world = World::around(sandbox, &config, DockerdOptions::default());
 
@@ -53,9 +55,9 @@ fn an_engine_that_knows_no_plugin_tells_everything_that_is_after_the_fact() {
     assert_eq!(ran[1].variable("HOOK_CAUSE"), Some("engine"));
 }
 
-#[test]
-fn an_engine_that_needs_boathook_comes_up_after_it_and_without_docker_boathook_waits() {
-    let Some(sandbox) = Sandbox::available() else { return };
+on_every_engine!(an_engine_that_needs_boathook_comes_up_after_it_and_without_docker_boathook_waits);
+fn an_engine_that_needs_boathook_comes_up_after_it_and_without_docker_boathook_waits(on: Generation) {
+    let Some(sandbox) = Sandbox::available_on(on) else { return };
     let text = Config::new().record("all", "post_create").text_in(&sandbox);
 
     let boathook = sandbox.start_boathook(&text, options());
@@ -69,12 +71,12 @@ fn an_engine_that_needs_boathook_comes_up_after_it_and_without_docker_boathook_w
     assert!(sandbox.docker(&["version"]).status.success());
 }
 
-#[test]
-fn calls_that_no_gate_asks_about_go_on_while_a_gate_hangs() {
+on_every_engine!(calls_that_no_gate_asks_about_go_on_while_a_gate_hangs);
+fn calls_that_no_gate_asks_about_go_on_while_a_gate_hangs(on: Generation) {
     let config = Config::new()
         .hook("{name: slow, at: pre_create, timeout: 20s, shell: sleep 1000}")
         .hook("{name: other, at: pre_remove, deny: no}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     world.sandbox.spawn(&["docker", "create", "--name", "hangs", "busybox:test", "true"]);
     wait_for("the gate to be open", LIMIT, || {
         let sleeps = world.sandbox.run(&["pgrep", "-f", "sleep 1000"]).stdout;

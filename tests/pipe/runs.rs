@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::world::{Config, World};
-use crate::engine::wait_for;
+use crate::engine::{Generation, on_every_engine, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-#[test]
-fn a_hook_that_asks_to_be_tried_again_is_and_holds_nobody_up_meanwhile() {
+on_every_engine!(a_hook_that_asks_to_be_tried_again_is_and_holds_nobody_up_meanwhile);
+fn a_hook_that_asks_to_be_tried_again_is_and_holds_nobody_up_meanwhile(on: Generation) {
     let config = Config::new()
         .hook("{name: later, at: post_create, shell: \"test \\\"$HOOK_ATTEMPT\\\" = 3 || exit 75; echo at last\"}")
         .record("next", "post_remove");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     let slow = ["create", "--name", "web", "busybox:test", "true"];
     world.docker(&slow);
 
@@ -28,12 +28,12 @@ fn a_hook_that_asks_to_be_tried_again_is_and_holds_nobody_up_meanwhile() {
     assert_eq!(third["stdout"], "at last");
 }
 
-#[test]
-fn a_retry_whose_container_is_gone_is_not_made() {
+on_every_engine!(a_retry_whose_container_is_gone_is_not_made);
+fn a_retry_whose_container_is_gone_is_not_made(on: Generation) {
     let config = Config::new()
         .hook("{name: later, at: post_create, shell: exit 75, retry: {max_attempts: 5, delay: 2s}}")
         .record("after", "post_remove");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     world.docker(&["create", "--name", "web", "busybox:test", "true"]);
     world.wait_for_end_of("later");
@@ -45,15 +45,15 @@ fn a_retry_whose_container_is_gone_is_not_made() {
     });
 }
 
-#[test]
-fn the_ways_an_attempt_ends_are_told_apart() {
+on_every_engine!(the_ways_an_attempt_ends_are_told_apart);
+fn the_ways_an_attempt_ends_are_told_apart(on: Generation) {
     let config = Config::new()
         .hook("{name: exits, at: post_create, shell: exit 3}")
         .hook("{name: dies, at: post_create, shell: \"kill -9 $$\"}")
         .hook("{name: overruns, at: post_create, timeout: 300ms, kill_after: 300ms, shell: sleep 1000}")
         .hook("{name: vanishes, at: post_create, exec: [./vanishing]}")
         .record("last", "post_create");
-    let Some(world) = World::start_with(&config, |sandbox| {
+    let Some(world) = World::start_with(on, &config, |sandbox| {
         sandbox.write_program("vanishing", "#!/bin/sh\nexit 0\n");
     }) else {
         return;
@@ -75,10 +75,10 @@ fn the_ways_an_attempt_ends_are_told_apart() {
     }
 }
 
-#[test]
-fn a_script_that_others_could_write_is_refused_when_its_turn_comes() {
+on_every_engine!(a_script_that_others_could_write_is_refused_when_its_turn_comes);
+fn a_script_that_others_could_write_is_refused_when_its_turn_comes(on: Generation) {
     let config = Config::new().hook("{name: open, at: pre_create, exec: [./open]}");
-    let Some(world) = World::start_with(&config, |sandbox| {
+    let Some(world) = World::start_with(on, &config, |sandbox| {
         sandbox.write_program("open", "#!/bin/sh\nexit 0\n");
     }) else {
         return;
@@ -96,12 +96,12 @@ fn a_script_that_others_could_write_is_refused_when_its_turn_comes() {
     );
 }
 
-#[test]
-fn a_script_without_end_fills_neither_log_nor_disk() {
+on_every_engine!(a_script_without_end_fills_neither_log_nor_disk);
+fn a_script_without_end_fills_neither_log_nor_disk(on: Generation) {
     let config = Config::new()
         .key("retention: {output: 4KiB}")
         .hook("{name: loud, at: post_create, timeout: 3s, kill_after: 0s, shell: \"exec yes\"}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     let runs = world.sandbox.dir().join("state/runs");
     world.docker(&["create", "--name", "web", "busybox:test", "true"]);
 
@@ -114,12 +114,12 @@ fn a_script_without_end_fills_neither_log_nor_disk() {
     });
 }
 
-#[test]
-fn a_hook_that_fails_at_a_start_can_have_the_container_stopped() {
+on_every_engine!(a_hook_that_fails_at_a_start_can_have_the_container_stopped);
+fn a_hook_that_fails_at_a_start_can_have_the_container_stopped(on: Generation) {
     let config = Config::new()
         .hook("{name: must, at: post_start, on_failure: stop, shell: exit 1}")
         .record("all", "[pre_stop, post_stop]");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     world.run_sleeper("web", &["--stop-timeout", "1"]);
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{Config, World, options, points};
-use crate::engine::{DockerdOptions, Sandbox, wait_for};
+use crate::engine::{DockerdOptions, Generation, Sandbox, on_every_engine, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -11,9 +11,9 @@ fn message(text: &'static str) -> impl FnMut(&serde_json::Value) -> bool {
     move |line| line["message"] == text
 }
 
-#[test]
-fn a_reload_takes_the_new_hooks_and_a_bad_one_changes_nothing() {
-    let Some(world) = World::start(&Config::new().record("old", "post_create")) else { return };
+on_every_engine!(a_reload_takes_the_new_hooks_and_a_bad_one_changes_nothing);
+fn a_reload_takes_the_new_hooks_and_a_bad_one_changes_nothing(on: Generation) {
+    let Some(world) = World::start(on, &Config::new().record("old", "post_create")) else { return };
     let reload = |text: &str| {
         world.sandbox.write("config.yaml", text);
         world.boathook.hangup();
@@ -34,14 +34,14 @@ fn a_reload_takes_the_new_hooks_and_a_bad_one_changes_nothing() {
     assert_eq!(ran.iter().map(|it| it.document["hook"].clone()).collect::<Vec<_>>(), ["new"]);
 }
 
-#[test]
-fn told_to_stop_it_lets_hooks_finish_and_answers_the_gate_that_is_open() {
+on_every_engine!(told_to_stop_it_lets_hooks_finish_and_answers_the_gate_that_is_open);
+fn told_to_stop_it_lets_hooks_finish_and_answers_the_gate_that_is_open(on: Generation) {
     let config = Config::new()
         .key("drain: 20s")
         .record("gate", "pre_create")
         .hook("{name: slow, at: pre_create, timeout: 15s, shell: sleep 2}")
         .hook("{name: after, at: post_remove, timeout: 15s, shell: \"sleep 2; echo finished\"}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     world.docker(&["create", "--name", "gone", "busybox:test", "true"]);
     world.docker(&["rm", "gone"]);
     let create = world.sandbox.spawn(&["docker", "create", "--name", "web", "busybox:test", "true"]);
@@ -61,12 +61,12 @@ fn told_to_stop_it_lets_hooks_finish_and_answers_the_gate_that_is_open() {
     assert_eq!(world.ran_for("web").len(), 1, "the gate was asked once");
 }
 
-#[test]
-fn what_outlasts_the_drain_is_ended_with_all_its_processes() {
+on_every_engine!(what_outlasts_the_drain_is_ended_with_all_its_processes);
+fn what_outlasts_the_drain_is_ended_with_all_its_processes(on: Generation) {
     let config = Config::new().key("drain: 1s").hook(
         "{name: slow, at: post_create, timeout: 60s, kill_after: 1s, shell: \"sleep 1234 & sleep 1234\"}",
     );
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     world.docker(&["create", "--name", "web", "busybox:test", "true"]);
     wait_for("the hook to run", LIMIT, || {
         (!world.sandbox.run(&["pgrep", "-f", "sleep 1234"]).stdout.is_empty()).then_some(())
@@ -78,10 +78,10 @@ fn what_outlasts_the_drain_is_ended_with_all_its_processes() {
     assert_eq!(world.sandbox.run(&["pgrep", "-f", "sleep 1234"]).stdout, "");
 }
 
-#[test]
-fn without_a_configuration_that_can_be_used_outage_answers() {
+on_every_engine!(without_a_configuration_that_can_be_used_outage_answers);
+fn without_a_configuration_that_can_be_used_outage_answers(on: Generation) {
     for (outage, allowed) in [("open", true), ("closed", false)] {
-        let Some(sandbox) = Sandbox::available() else { return };
+        let Some(sandbox) = Sandbox::available_on(on) else { return };
         let text = format!("version: 1\noutage: {outage}\nhooks:\n  - {{name: x, at: lunch}}\n");
         let boathook = sandbox.start_boathook(&text, options());
         let plugin = DockerdOptions { authorization_plugin: Some("boathook"), ..DockerdOptions::default() };
@@ -101,9 +101,9 @@ fn without_a_configuration_that_can_be_used_outage_answers() {
     }
 }
 
-#[test]
-fn a_second_daemon_of_the_same_name_is_refused_and_disturbs_nothing() {
-    let Some(world) = World::start(&Config::new().record("all", "post_create")) else { return };
+on_every_engine!(a_second_daemon_of_the_same_name_is_refused_and_disturbs_nothing);
+fn a_second_daemon_of_the_same_name_is_refused_and_disturbs_nothing(on: Generation) {
+    let Some(world) = World::start(on, &Config::new().record("all", "post_create")) else { return };
     let text = Config::new().record("other", "post_create").text_in(&world.sandbox);
 
     let second = world.sandbox.spawn_boathook(&text, options());

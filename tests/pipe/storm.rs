@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::thread;
 
 use super::world::{Config, World};
-use crate::engine::wait_for;
+use crate::engine::{Generation, on_every_engine, wait_for};
 use std::time::Duration;
 
 const CLIENTS: usize = 8;
@@ -13,10 +13,10 @@ const CONTAINERS_EACH: usize = 25;
 /// For 200 lives on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
 
-#[test]
-fn two_hundred_lives_by_eight_clients_miss_no_run_double_none_and_keep_their_order() {
+on_every_engine!(two_hundred_lives_by_eight_clients_miss_no_run_double_none_and_keep_their_order);
+fn two_hundred_lives_by_eight_clients_miss_no_run_double_none_and_keep_their_order(on: Generation) {
     let at = "[pre_create, post_create, pre_start, post_start, post_stop, pre_remove, post_remove]";
-    let Some(world) = World::start(&Config::new().record("all", at)) else { return };
+    let Some(world) = World::start(on, &Config::new().record("all", at)) else { return };
 
     thread::scope(|scope| {
         for client in 0..CLIENTS {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::engine::{Boathook, BoathookOptions, Dockerd, DockerdOptions, Sandbox, wait_for};
+use crate::engine::{Boathook, BoathookOptions, Dockerd, DockerdOptions, Generation, Sandbox, wait_for};
 
 /// For what a hook does to be seen. Hooks here take milliseconds.
 const SEEN_LIMIT: Duration = Duration::from_secs(30);
@@ -74,14 +74,18 @@ impl Config {
 }
 
 impl World {
-    /// Starts boathook, then the engine. `None`: no engine can be had here, and that is allowed.
-    pub(super) fn start(config: &Config) -> Option<World> {
-        World::start_with(config, |_| ())
+    /// Starts boathook, then an engine of this generation. `None`: there is none here, and that is allowed.
+    pub(super) fn start(on: Generation, config: &Config) -> Option<World> {
+        World::start_with(on, config, |_| ())
     }
 
     /// As [`World::start`], with more files.
-    pub(super) fn start_with(config: &Config, prepare: impl FnOnce(&Sandbox)) -> Option<World> {
-        let sandbox = Sandbox::available()?;
+    pub(super) fn start_with(
+        on: Generation,
+        config: &Config,
+        prepare: impl FnOnce(&Sandbox),
+    ) -> Option<World> {
+        let sandbox = Sandbox::available_on(on)?;
         prepare(&sandbox);
         let plugin = DockerdOptions { authorization_plugin: Some("boathook"), ..DockerdOptions::default() };
         Some(World::around(sandbox, config, plugin))
