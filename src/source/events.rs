@@ -209,15 +209,16 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// The events read last. An event that is made at the instant of subscribing comes twice, and so
 /// does everything within [`MARGIN`].
-#[derive(Default)]
-struct Recent {
+#[derive(Debug, Default)]
+pub struct Recent {
     hasher: RandomState,
     order: VecDeque<u64>,
     all: HashSet<u64>,
 }
 
 impl Recent {
-    fn is_new(&mut self, event: &EventMessage) -> bool {
+    /// Whether `event` is read for the first time; from now on it is not.
+    pub fn is_new(&mut self, event: &EventMessage) -> bool {
         let key = self.key(event);
         if !self.all.insert(key) {
             return false;
