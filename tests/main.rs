@@ -6,3 +6,4 @@ mod config;
 mod harness;
 mod operations;
 mod pipe;
+mod replay;
