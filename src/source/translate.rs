@@ -330,6 +330,41 @@ mod tests {
     }
 
     #[test]
+    fn what_newer_engines_leave_out_of_an_event_is_not_missed() {
+        for (kind, action) in [
+            ("container", "create"),
+            ("container", "start"),
+            ("container", "die"),
+            ("container", "kill"),
+            ("container", "destroy"),
+            ("container", "exec_start: sh"),
+            ("image", "pull"),
+        ] {
+            // As an engine of API 1.51 told it. From 1.52 on the first three fields are not there.
+            let full = json!({
+                "status": action, "id": "e391", "from": "busybox:test",
+                "Type": kind, "Action": action, "Actor": {"ID": "e391", "Attributes": {
+                    "execDuration": "0", "exitCode": "137", "hook.test": "1", "image": "busybox:test",
+                    "name": "rr", "signal": "9",
+                }},
+                "scope": "local", "time": 1_795_344_598, "timeNano": 1_795_344_598_600_236_404_i64,
+            });
+            let mut lean = full.clone();
+            lean.as_object_mut()
+                .expect("an object")
+                .retain(|key, _| !["status", "id", "from"].contains(&&**key));
+
+            let [full, lean] = [full, lean].map(|it| {
+                let event = serde_json::from_value(it).expect("an event");
+                translate(&EngineId::new("engine"), &event).map(|it| (it.signal, it.wants))
+            });
+
+            assert!(lean.is_some(), "{kind} {action}");
+            assert_eq!(lean, full, "{kind} {action}");
+        }
+    }
+
+    #[test]
     fn health_and_exec_are_asked_for_only_when_somebody_listens() {
         let quiet = filter(PointSet::EMPTY);
         let loud = filter([Point::Exec, Point::Healthy].into_iter().collect());
