@@ -74,7 +74,12 @@ Dir::Etc::PreferencesParts "/dev/null";
 Dir::State::lists "$PWD/lists";
 Dir::State::status "$PWD/status";
 END
-    apt-get -c apt.conf update && cd packages && apt-get -c ../apt.conf download docker.io docker-cli containerd
+    apt-get -c apt.conf update || return
+    cd packages || return
+    set -- docker.io containerd
+    # Up to Debian 12 the client comes with the engine.
+    ! apt-cache -c ../apt.conf show docker-cli >/dev/null 2>&1 || set -- "$@" docker-cli
+    apt-get -c ../apt.conf download "$@"
 }
 
 # Leaves of the packages in the current folder the programs, in `bin`.
