@@ -91,7 +91,10 @@ pub(super) fn note(text: &str) {
 
 /// What is being waited for.
 pub(super) fn progress(text: &str) {
-    line(&styled(FAINT, &format!("  … {text}")));
+    let text = format!("… {text}");
+    for each in wrapped(&text, COLUMNS - 2) {
+        line(&styled(FAINT, &format!("  {each}")));
+    }
 }
 
 fn line(text: &str) {

@@ -238,7 +238,7 @@ fn config_for(sandbox: &Sandbox) -> PathBuf {
     let Err(distrust) = [&config].into_iter().chain(&hooks).try_for_each(|it| trust::vet(it)) else {
         return config;
     };
-    screen::progress(&format!("a copy of config.yaml and hooks/ is made: {distrust}"));
+    screen::progress(&format!("a copy of config.yaml and hooks/, because {distrust}"));
     let read = |path: &Path| fs::read_to_string(path).expect("a file of this repository can be read");
     for hook in &hooks {
         let name = hook.file_name().expect("a script has a name").display();

@@ -112,11 +112,13 @@ fn failure(stage: &mut Stage<'_>) {
 fn prune(stage: &mut Stage<'_>) {
     heading(
         "5. `docker container prune` names nobody, boathook knows who it was",
-        "The container that has failed is still there, and so is its line in the file.",
+        "The container that has failed is still there, and so is its line in the file. Hooks are asked \
+         about each container that would go.",
     );
     finds_in_hosts(stage, "flaky");
     stage.types("docker container prune -f");
-    stage.sees("flaky", &["post_remove diary done", "post_remove hosts-remove done"]);
+    stage
+        .sees("flaky", &["pre_remove diary done", "post_remove diary done", "post_remove hosts-remove done"]);
     finds_no_hosts(stage);
 }
 
