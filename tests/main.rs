@@ -3,6 +3,7 @@
 pub mod engine;
 
 mod config;
+mod every_engine;
 mod harness;
 mod operations;
 mod pipe;

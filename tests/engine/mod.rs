@@ -35,7 +35,6 @@ mod wait;
 pub use boathook::{Boathook, BoathookOptions};
 pub use dockerd::{Dockerd, DockerdOptions};
 pub use generation::Generation;
-pub(crate) use generation::on_every_engine;
 pub use installation::{Engine, Unavailable};
 pub use nix::sys::signal::Signal;
 pub use process::{Output, Process};

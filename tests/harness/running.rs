@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
 
-use crate::engine::{DockerdOptions, Engine, Generation, Sandbox, on_every_engine, wait_for};
+use crate::engine::{DockerdOptions, Engine, Generation, Sandbox, wait_for};
+use crate::every_engine::on_every_engine;
 
 const RUN_SLEEPER: &[&str] = &["run", "--detach", "--name", "sleeper", "busybox:test", "sleep", "1000"];
 const IS_SLEEPER_RUNNING: &[&str] = &["inspect", "--format", "{{.State.Running}}", "sleeper"];

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::world::{Config, World, points};
-use crate::engine::{Generation, Output, on_every_engine, wait_for};
+use crate::engine::{Generation, Output, wait_for};
+use crate::every_engine::on_every_engine;
 
 fn create(world: &World, more: &[&str]) -> Output {
     world.sandbox.docker(&[&["create", "--name", "web"], more, &["busybox:test", "true"]].concat())
@@ -219,13 +220,13 @@ fn a_hook_that_asks_for_it_sees_what_hooks_make(on: Generation) {
     assert_eq!(points(&ran), ["post_create", "post_remove"]);
 }
 
-#[test]
-fn in_audit_mode_what_would_have_been_denied_goes_through_and_is_recorded() {
+on_every_engine!(in_audit_mode_what_would_have_been_denied_goes_through_and_is_recorded);
+fn in_audit_mode_what_would_have_been_denied_goes_through_and_is_recorded(on: Generation) {
     let config = Config::new()
         .hook("{name: rule, at: pre_create, mode: audit, when: {privileged: true}, deny: \"not here\"}")
         .hook("{name: script, at: pre_create, mode: audit, shell: \"echo no >&2; exit 1\"}")
         .record("asked", "pre_create");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     let created = create(&world, &["--privileged"]);
 

@@ -1,7 +1,8 @@
 //! One container's life, told to scripts.
 
 use super::world::{Config, World, points};
-use crate::engine::{Generation, on_every_engine};
+use crate::engine::Generation;
+use crate::every_engine::on_every_engine;
 
 const ALL: &str =
     "[pre_create, post_create, pre_start, post_start, pre_stop, post_stop, pre_remove, post_remove]";

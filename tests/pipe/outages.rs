@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::world::{Config, World, options, points};
-use crate::engine::{DockerdOptions, Generation, Sandbox, on_every_engine, wait_for};
+use crate::engine::{DockerdOptions, Generation, Sandbox, wait_for};
+use crate::every_engine::on_every_engine;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::world::{Config, Ran, World, points};
-use crate::engine::wait_for;
+use crate::engine::{Generation, wait_for};
+use crate::every_engine::on_every_engine;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -17,9 +18,10 @@ fn wait_for_runs(world: &World, point: &str, count: usize) -> Vec<Ran> {
     })
 }
 
-#[test]
-fn a_rename_an_update_and_a_pause_are_told_with_what_is_known() {
-    let Some(world) = World::start(&Config::new().record("all", "[rename, update, pause, unpause]")) else {
+on_every_engine!(a_rename_an_update_and_a_pause_are_told_with_what_is_known);
+fn a_rename_an_update_and_a_pause_are_told_with_what_is_known(on: Generation) {
+    let Some(world) = World::start(on, &Config::new().record("all", "[rename, update, pause, unpause]"))
+    else {
         return;
     };
     world.run_sleeper("old", &[]);
@@ -35,9 +37,9 @@ fn a_rename_an_update_and_a_pause_are_told_with_what_is_known() {
     assert!(ran[3].variable("CONTAINER_IP").is_some());
 }
 
-#[test]
-fn health_and_commands_are_told() {
-    let Some(world) = World::start(&Config::new().record("all", "[healthy, unhealthy, exec]")) else {
+on_every_engine!(health_and_commands_are_told);
+fn health_and_commands_are_told(on: Generation) {
+    let Some(world) = World::start(on, &Config::new().record("all", "[healthy, unhealthy, exec]")) else {
         return;
     };
     let health = ["--health-cmd", "test -e /ok", "--health-interval", "1s", "--health-retries", "1"];
@@ -51,14 +53,14 @@ fn health_and_commands_are_told() {
     assert_eq!(touch.map(Ran::point), Some("exec"));
 }
 
-#[test]
-fn a_network_has_gates_and_its_connections_are_the_containers() {
+on_every_engine!(a_network_has_gates_and_its_connections_are_the_containers);
+fn a_network_has_gates_and_its_connections_are_the_containers(on: Generation) {
     let at = "[network.pre_create, network.post_create, network.connect, network.disconnect, \
               network.pre_remove, network.post_remove]";
     let config = Config::new()
         .record("all", at)
         .hook("{name: no, at: [network.pre_create, network.pre_remove], when: {label: forbidden}, deny: no}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     let denied = world.sandbox.docker(&["network", "create", "--label", "forbidden", "bad"]);
     assert!(denied.stderr.contains("hook `no`: no (run"), "{}", denied.stderr);
 
@@ -92,11 +94,11 @@ fn a_network_has_gates_and_its_connections_are_the_containers() {
     assert_eq!(removed[0].variable("HOOK_SUBJECT_NAME"), Some("lan"));
 }
 
-#[test]
-fn a_volume_has_gates_is_made_once_and_its_mounts_are_the_containers() {
+on_every_engine!(a_volume_has_gates_is_made_once_and_its_mounts_are_the_containers);
+fn a_volume_has_gates_is_made_once_and_its_mounts_are_the_containers(on: Generation) {
     let at = "[volume.pre_create, volume.post_create, volume.mount, volume.unmount, volume.pre_remove, \
               volume.post_remove]";
-    let Some(world) = World::start(&Config::new().record("all", at)) else { return };
+    let Some(world) = World::start(on, &Config::new().record("all", at)) else { return };
 
     world.docker(&["volume", "create", "data"]);
     for name in ["one", "two"] {
@@ -115,12 +117,12 @@ fn a_volume_has_gates_is_made_once_and_its_mounts_are_the_containers() {
     assert_eq!(mount.variable("CONTAINER_NAME"), Some("one"));
 }
 
-#[test]
-fn an_import_is_a_pull_and_a_gate_may_refuse_it_by_its_name() {
+on_every_engine!(an_import_is_a_pull_and_a_gate_may_refuse_it_by_its_name);
+fn an_import_is_a_pull_and_a_gate_may_refuse_it_by_its_name(on: Generation) {
     let config = Config::new()
         .record("all", "[image.pre_pull, image.post_pull, image.pre_remove, image.post_remove]")
         .hook("{name: no-latest, at: image.pre_pull, when: {image: \"*:latest\"}, deny: \"a tag, please\"}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     let tar = world.sandbox.dir().join("image.tar").display().to_string();
     world.docker(&["create", "--name", "source", "busybox:test", "true"]);
     world.docker(&["export", "-o", &tar, "source"]);
@@ -136,12 +138,12 @@ fn an_import_is_a_pull_and_a_gate_may_refuse_it_by_its_name() {
     assert_eq!(wait_for_runs(&world, "image.pre_remove", 1)[0].document["image"], "app:1");
 }
 
-#[test]
-fn a_prune_is_asked_about_for_each_candidate_and_one_denial_denies_it() {
+on_every_engine!(a_prune_is_asked_about_for_each_candidate_and_one_denial_denies_it);
+fn a_prune_is_asked_about_for_each_candidate_and_one_denial_denies_it(on: Generation) {
     let config = Config::new()
         .record("all", "[pre_remove, post_remove, network.pre_remove, volume.pre_remove]")
         .hook("{name: keep, at: [pre_remove, network.pre_remove, volume.pre_remove], when: {label: keep}, deny: kept}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
     for (name, label) in [("gone", "a"), ("kept", "keep")] {
         world.docker(&["create", "--name", name, "-l", label, "busybox:test", "true"]);
         world.docker(&["network", "create", "--label", label, name]);
@@ -161,12 +163,12 @@ fn a_prune_is_asked_about_for_each_candidate_and_one_denial_denies_it() {
     assert_eq!(world.docker(&["network", "ls", "-q", "-f", "name=kept"]).lines().count(), 1);
 }
 
-#[test]
-fn the_general_gate_is_asked_about_every_call_but_our_own() {
+on_every_engine!(the_general_gate_is_asked_about_every_call_but_our_own);
+fn the_general_gate_is_asked_about_every_call_but_our_own(on: Generation) {
     let config = Config::new()
         .record("all", "post_create")
         .hook("{name: no-info, at: api, shell: \"grep -q '\\\"path\\\":\\\"[^\\\"]*/info\\\"' && { echo no info >&2; exit 1; } || :\"}");
-    let Some(world) = World::start(&config) else { return };
+    let Some(world) = World::start(on, &config) else { return };
 
     let denied = world.sandbox.docker(&["info"]);
 
@@ -179,10 +181,10 @@ fn the_general_gate_is_asked_about_every_call_but_our_own() {
     world.wait_for_point("web", "post_create");
 }
 
-#[test]
-fn the_engine_comes_reloads_and_goes() {
+on_every_engine!(the_engine_comes_reloads_and_goes);
+fn the_engine_comes_reloads_and_goes(on: Generation) {
     let Some(world) =
-        World::start(&Config::new().record("all", "[daemon.start, daemon.reload, daemon.stop]"))
+        World::start(on, &Config::new().record("all", "[daemon.start, daemon.reload, daemon.stop]"))
     else {
         return;
     };
@@ -198,9 +200,9 @@ fn the_engine_comes_reloads_and_goes() {
     assert_eq!(ran[0].document["subject"]["kind"], "engine");
 }
 
-#[test]
-fn a_reload_that_listens_to_more_hears_more() {
-    let Some(world) = World::start(&Config::new().record("all", "post_start")) else { return };
+on_every_engine!(a_reload_that_listens_to_more_hears_more);
+fn a_reload_that_listens_to_more_hears_more(on: Generation) {
+    let Some(world) = World::start(on, &Config::new().record("all", "post_start")) else { return };
     world.run_sleeper("web", &[]);
     world.wait_for_point("web", "post_start");
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::world::{Config, World};
-use crate::engine::{Generation, on_every_engine, wait_for};
+use crate::engine::{Generation, wait_for};
+use crate::every_engine::on_every_engine;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::thread;
 
 use super::world::{Config, World};
-use crate::engine::{Generation, on_every_engine, wait_for};
+use crate::engine::{Generation, wait_for};
+use crate::every_engine::on_every_engine;
 use std::time::Duration;
 
 const CLIENTS: usize = 8;
