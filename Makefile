@@ -17,6 +17,7 @@ demo: root prerequisites
 	@$(CARGO) run --quiet --example demo
 
 test: prerequisites
+	@[ "$$(id -u)" -eq 0 ] || echo 'test: not root: tests on real engines are skipped'
 	@echo 'test: building; the first time this takes some minutes'
 	@$(CARGO) test $(QUIET) --workspace --no-run
 	@$(CARGO) test $(QUIET) --workspace --doc
