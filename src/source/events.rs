@@ -49,18 +49,8 @@ pub struct EventSource {
     engine: Engine,
     listening: watch::Receiver<PointSet>,
     recent: Recent,
-    presence: Presence,
-}
-
-/// Whether the engine is there, as far as it has been told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Presence {
-    /// It has not been found yet, or has gone.
-    Away,
-    /// It was found.
-    Here(EngineId),
-    /// The stream was lost. Whether the engine has gone the next attempt tells.
-    Doubtful(EngineId),
+    /// The engine that is there, as far as it has been told.
+    present: Option<EngineId>,
 }
 
 /// Why a stream was given up.
@@ -80,7 +70,7 @@ impl EventSource {
     /// A source that is not connected yet.
     pub fn new(docker: Docker, looks: Looks, engine: Engine) -> EventSource {
         let listening = engine.listening();
-        EventSource { docker, looks, engine, listening, recent: Recent::default(), presence: Presence::Away }
+        EventSource { docker, looks, engine, listening, recent: Recent::default(), present: None }
     }
 
     /// Follows the stream until `stop`, reconnecting for as long as Docker is away.
@@ -91,7 +81,7 @@ impl EventSource {
             match &lost {
                 Lost::Resubscribe => continue,
                 Lost::Overflow(_) => self.looks.room().await,
-                Lost::Docker(_) | Lost::Ended => {}
+                Lost::Docker(_) | Lost::Ended => self.gone(),
             }
             // Only the first of a row is news.
             if told {
@@ -109,10 +99,7 @@ impl EventSource {
     async fn follow(&mut self, pause: &mut Duration, told: &mut bool) -> Lost {
         let identity = match self.docker.identify().await {
             Ok(identity) => identity,
-            Err(error) => {
-                self.gone();
-                return error.into();
-            }
+            Err(error) => return error.into(),
         };
         let since = self.engine.cursor().map_or(identity.now, |it| it - MARGIN);
         let wanted = filter(*self.listening.borrow_and_update());
@@ -121,14 +108,14 @@ impl EventSource {
         *pause = RECONNECT_MIN;
         *told = false;
         self.found(&identity).await;
-        let lost = loop {
+        loop {
             tokio::select! {
                 event = stream.next() => match event {
-                    None => break Lost::Ended,
-                    Some(Err(error)) => break error.into(),
+                    None => return Lost::Ended,
+                    Some(Err(error)) => return error.into(),
                     Some(Ok(event)) => {
                         if let Err(overflow) = self.take(&identity.id, &event) {
-                            break overflow.into();
+                            return overflow.into();
                         }
                     }
                 },
@@ -138,9 +125,7 @@ impl EventSource {
                     }
                 }
             }
-        };
-        self.presence = Presence::Doubtful(identity.id);
-        lost
+        }
     }
 
     fn take(&mut self, engine: &EngineId, event: &EventMessage) -> Result<(), Overflow> {
@@ -156,18 +141,14 @@ impl EventSource {
         if self.listening.borrow().contains(Point::VolumePostCreate) {
             self.know_volumes(identity).await;
         }
-        let is_news = match std::mem::replace(&mut self.presence, Presence::Here(identity.id.clone())) {
-            Presence::Away => true,
-            Presence::Here(id) | Presence::Doubtful(id) => id != identity.id,
-        };
-        if is_news {
+        if self.present.replace(identity.id.clone()).as_ref() != Some(&identity.id) {
             self.tell(&identity.id, Point::DaemonStart, identity.now);
         }
     }
 
-    /// The engine does not answer.
+    /// The engine does not answer any more. It keeps streams open until it ends.
     fn gone(&mut self) {
-        if let Presence::Doubtful(id) = std::mem::replace(&mut self.presence, Presence::Away) {
+        if let Some(id) = self.present.take() {
             self.tell(&id, Point::DaemonStop, Timestamp::now());
         }
     }
