@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docker_plugin_sdk::{ListenError, Listener, Plugin, ServeError, Socket};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{User, geteuid, gethostname};
 use sd_notify::NotifyState;
 use tokio::runtime;
@@ -40,6 +41,9 @@ const THREADS: usize = 2;
 
 /// How long answers may take after all hooks have been ended: the verdicts are there by then.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// The permission bits that no file of the daemon's gets. Scripts have a umask of their own.
+const UMASK: Mode = Mode::S_IRWXG.union(Mode::S_IRWXO);
 
 /// Why the daemon could not run, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +78,8 @@ pub enum DaemonError {
 /// When it cannot begin to serve, or when a part of it fails. A configuration that cannot be used
 /// is no error: gates are then answered by `outage` until a better one is loaded.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
+    // What boathook writes is for its own user alone, unless it says otherwise.
+    umask(UMASK);
     let salvaged = config::salvage(path);
     let listener = match Listener::activated()? {
         Some(listener) => listener,
@@ -194,7 +200,8 @@ impl Daemon {
             home: home(),
             host: gethostname().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default(),
             output_bytes_max: settled.output_bytes_max,
-        });
+        })
+        .map_err(DaemonError::Runtime)?;
         let (engine, work) = Engine::new(Parts {
             rules,
             journal: Journal::default(),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use globset::GlobMatcher;
 use tokio::sync::Semaphore;
 
+use crate::launch::Launch;
 use crate::lifecycle::{Event, Exit, Facts, Point, PointSet, Reason};
 
 /// The name of a hook: what messages, logs and the journal call it.
@@ -92,10 +93,12 @@ pub struct Command {
     pub program: PathBuf,
     /// `argv[0]` and on, as written.
     pub argv: Vec<OsString>,
-    /// The directory it runs in: that of the configuration file.
+    /// The directory it runs in; that of the configuration file if nothing else is written.
     pub working_dir: PathBuf,
     /// Variables of the hook's own, added last.
     pub environment: BTreeMap<String, String>,
+    /// How its process is set up.
+    pub launch: Launch,
 }
 
 /// How long one attempt of a hook may take, and how it is ended when it takes longer.

@@ -11,6 +11,7 @@
 //! # In reading order
 //!
 //! - [`lifecycle`]: what happens to a container, told once. Pure.
+//! - [`launch`]: who a hook's process is, and what it may use.
 //! - [`hook`]: what the operator declared. Pure.
 //! - [`run`]: one hook for one event, and what may follow what. Pure.
 //! - [`journal`]: what was planned, tried and concluded.
@@ -33,6 +34,7 @@ pub mod docker;
 pub mod engine;
 pub mod hook;
 pub mod journal;
+pub mod launch;
 pub mod lifecycle;
 pub mod run;
 pub mod runner;

@@ -146,6 +146,7 @@ mod tests {
         words,
     };
     use crate::hook::{Deadline, HookName, Mode, OnFailure};
+    use crate::launch::Launch;
     use crate::lifecycle::{Point, Reason};
 
     fn pattern(glob: &str) -> Pattern {
@@ -158,6 +159,7 @@ mod tests {
             argv: argv.iter().map(Into::into).collect(),
             working_dir: "/etc/boathook".into(),
             environment: [].into(),
+            launch: Launch::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use super::report::{Report, Wrong, quoted};
 use super::scalar;
 use super::table::Field;
 use crate::hook::{Action, Command};
+use crate::launch::Launch;
 use crate::lifecycle::PointSet;
 
 /// What runs the text of a `shell`.
@@ -52,7 +53,8 @@ pub(super) fn resolve(
         ([_], None) => {
             let (program, argv) = commands.into_iter().next()??;
             let working_dir = setting.directory.to_owned();
-            Some(Action::Exec(Arc::new(Command { program, argv, working_dir, environment: environment? })))
+            let (environment, launch) = (environment?, Launch::default());
+            Some(Action::Exec(Arc::new(Command { program, argv, working_dir, environment, launch })))
         }
         ([], _) => {
             let wrong = Wrong::new("missing", "this hook does nothing");

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -16,6 +17,7 @@ use super::Settings;
 use super::files::AttemptFiles;
 use super::secrets::header_line;
 use crate::hook::Action;
+use crate::launch::Person;
 use crate::lifecycle::{Cause, Detail, Event, Facts, Mount, NetworkAttachment, Reason, SubjectKind};
 use crate::run::{NESTED_HEADER, Phase, Run};
 
@@ -36,7 +38,16 @@ pub(super) struct Attempt<'a> {
     pub(super) number: u32,
     pub(super) deadline: Timestamp,
     pub(super) settings: &'a Settings,
+    /// The user it runs as, if that is not boathook's own.
+    pub(super) person: Option<&'a Person>,
     pub(super) secret: &'a str,
+}
+
+impl Attempt<'_> {
+    /// The home of the user that the script runs as.
+    pub(super) fn home(&self) -> &Path {
+        self.person.map_or(Path::new(&self.settings.home), |it| &it.home)
+    }
 }
 
 /// The JSON document on standard input, version 1.
@@ -277,10 +288,10 @@ impl<'a> ContainerDocument<'a> {
 
 /// The whole environment of an attempt. Nothing is inherited.
 pub(super) fn environment(attempt: &Attempt<'_>, files: &AttemptFiles) -> Vec<(OsString, OsString)> {
-    let Attempt { run, number, deadline, settings, secret } = *attempt;
+    let Attempt { run, number, deadline, settings, person: _, secret } = *attempt;
     let mut variables = Variables(Vec::with_capacity(40));
     variables.set("PATH", HOST_PATH);
-    variables.set("HOME", &settings.home);
+    variables.set_os("HOME", attempt.home().as_os_str().to_owned());
     variables.set("DOCKER_HOST", &settings.docker_host);
     variables.set_os("DOCKER_CONFIG", files.docker_config().as_os_str().to_owned());
     variables.set("DOCKER_CUSTOM_HEADERS", format!("{NESTED_HEADER}={secret}"));

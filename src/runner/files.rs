@@ -2,21 +2,26 @@
 //!
 //! Standard input, output and error are files and not pipes: a pipe would cut the document short,
 //! or kill the script, should boathook die. They live in a directory of their own, which goes when
-//! the attempt has been collected.
+//! the attempt has been collected. A script that runs as another user can read its own, and nobody
+//! else can.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
-
+use super::client;
 use super::contract::{Attempt, Document};
-use crate::run::{Captured, NESTED_HEADER, Output};
+use crate::launch::Identity;
+use crate::run::{Captured, Output};
 
 /// How large one stream may grow on disk while the script runs, in bytes. What has been written
 /// until then is dropped but for its size, so that a script that writes without end fills no disk.
 const STREAM_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Permission bits that let everybody pass through a directory, without seeing what is in it.
+const SEARCH_BY_ALL: u32 = 0o011;
 
 /// Why the files of an attempt could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -27,12 +32,25 @@ pub(super) enum FilesError {
         #[source]
         source: io::Error,
     },
+    #[error("let others through `{}`", .path.display())]
+    Open {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("give `{}` to the hook's user", .path.display())]
+    Give {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// The files of one attempt. Dropping them removes the directory.
 #[derive(Debug)]
 pub(super) struct AttemptFiles {
     dir: PathBuf,
+    stdin: File,
     stdout: Stream,
     stderr: Stream,
     kept_max: usize,
@@ -53,17 +71,25 @@ impl AttemptFiles {
             |source| FilesError::Write { path, source }
         };
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed(&dir))?;
+        let owner = attempt.person.map(|it| &it.identity);
         let document = serde_json::to_vec(&Document::of(attempt)).expect("a document is JSON");
         let event = dir.join("event.json");
         fs::write(&event, document).map_err(failed(&event))?;
-        write_docker_config(&dir.join("docker"), Path::new(&settings.home), attempt.secret)
-            .map_err(failed(&dir.join("docker")))?;
-        Ok(AttemptFiles {
+        let docker = dir.join("docker");
+        client::write_config(&docker, attempt.home(), owner.map(|it| it.uid), attempt.secret)
+            .map_err(failed(&docker))?;
+        let files = AttemptFiles {
+            stdin: File::open(&event).map_err(failed(&event))?,
             stdout: Stream::create(&dir.join("stdout")).map_err(failed(&dir.join("stdout")))?,
             stderr: Stream::create(&dir.join("stderr")).map_err(failed(&dir.join("stderr")))?,
             dir,
             kept_max: settings.output_bytes_max,
-        })
+        };
+        if let Some(owner) = owner {
+            let_through(&settings.runs_dir)?;
+            give_away(&files.dir, owner)?;
+        }
+        Ok(files)
     }
 
     /// `HOOK_EVENT_FILE`.
@@ -76,9 +102,9 @@ impl AttemptFiles {
         self.dir.join("docker")
     }
 
-    /// Handles for the child: standard input, output and error.
-    pub(super) fn for_child(&self) -> io::Result<[File; 3]> {
-        Ok([File::open(self.event())?, self.stdout.file.try_clone()?, self.stderr.file.try_clone()?])
+    /// For the child: standard input, output and error.
+    pub(super) fn for_child(&self) -> [BorrowedFd<'_>; 3] {
+        [self.stdin.as_fd(), self.stdout.file.as_fd(), self.stderr.file.as_fd()]
     }
 
     /// Drops what a script without end has written.
@@ -142,25 +168,34 @@ impl Stream {
     }
 }
 
-/// A copy of the user's client configuration with the header of the run added, for docker clients
-/// before 27.1, which know no `DOCKER_CUSTOM_HEADERS`.
-fn write_docker_config(dir: &Path, home: &Path, secret: &str) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(dir)?;
-    let own = home.join(".docker");
-    let mut config = match fs::read(own.join("config.json")).map(|it| serde_json::from_slice(&it)) {
-        Ok(Ok(Value::Object(config))) => config,
-        // None, or one that the client would not understand either.
-        _ => Map::new(),
-    };
-    let headers = config.entry("HttpHeaders").or_insert_with(|| json!({}));
-    match headers {
-        Value::Object(headers) => drop(headers.insert(NESTED_HEADER.into(), secret.into())),
-        other => *other = json!({ NESTED_HEADER: secret }),
-    }
-    fs::write(dir.join("config.json"), Value::Object(config).to_string())?;
-    let Ok(entries) = fs::read_dir(&own) else { return Ok(()) };
-    for entry in entries.filter_map(Result::ok).filter(|it| it.file_name() != "config.json") {
-        symlink(entry.path(), dir.join(entry.file_name()))?;
+/// Lets every user pass through the directories of boathook's own that lead to the attempts. What
+/// is in them cannot be listed, and each file has a mode of its own.
+fn let_through(runs_dir: &Path) -> Result<(), FilesError> {
+    for dir in runs_dir.ancestors().take(2) {
+        let failed = |source| FilesError::Open { path: dir.to_owned(), source };
+        let mode = fs::metadata(dir).map_err(failed)?.permissions().mode();
+        if mode & SEARCH_BY_ALL != SEARCH_BY_ALL {
+            fs::set_permissions(dir, Permissions::from_mode(mode | SEARCH_BY_ALL)).map_err(failed)?;
+        }
     }
     Ok(())
+}
+
+/// Gives the files in `dir`, then `dir` itself, to `owner`. Until the last step nobody else can
+/// reach what is in it.
+fn give_away(dir: &Path, owner: &Identity) -> Result<(), FilesError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |source| FilesError::Give { path, source }
+    };
+    for entry in fs::read_dir(dir).map_err(failed(dir))? {
+        let entry = entry.map_err(failed(dir))?;
+        let path = entry.path();
+        if entry.file_type().map_err(failed(&path))?.is_dir() {
+            give_away(&path, owner)?;
+        } else {
+            lchown(&path, Some(owner.uid), Some(owner.gid)).map_err(failed(&path))?;
+        }
+    }
+    lchown(dir, Some(owner.uid), Some(owner.gid)).map_err(failed(dir))
 }

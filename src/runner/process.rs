@@ -1,22 +1,24 @@
-//! One child process and its process group, from spawn to the last of its descendants.
+//! One hook's process and its process group, from spawn to the last of its descendants.
 
-use std::ffi::OsString;
-use std::io;
-use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, PipeReader, Read as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::process::Child;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::warn;
 
+use super::child::{Child, ChildError, Inherited, Plan};
 use super::files::AttemptFiles;
 use super::secrets::Secret;
 use crate::hook::Command;
+use crate::launch::{Order, VARIABLE_PREFIX};
 use crate::run::{Outcome, Output};
 
 /// How often the files of a running script are kept from growing without end.
@@ -30,17 +32,31 @@ const GROUP_POLL: Duration = Duration::from_millis(10);
 /// network filesystem; then the run is over all the same.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
 
+/// How much of the launcher's report is read, in bytes: one line.
+const REPORT_BYTES_MAX: u64 = 4096;
+
 /// Why there is no process.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SpawnError {
-    #[error("open the script's files")]
-    Files(#[source] io::Error),
-    #[error("start `{}`", .program.display())]
-    Start {
-        program: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error("make a pipe for the launcher")]
+    Pipe(#[source] io::Error),
+    #[error(transparent)]
+    Child(#[from] ChildError),
+}
+
+/// What a process is spawned with.
+pub(super) struct Start<'a> {
+    pub(super) command: &'a Command,
+    /// What has to be done between boathook and the script; nothing, if it is empty.
+    pub(super) order: &'a Order,
+    /// The program that does it.
+    pub(super) launcher: &'a Path,
+    pub(super) inherited: &'a Inherited,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) files: AttemptFiles,
+    pub(super) limit: Duration,
+    pub(super) grace: Duration,
+    pub(super) secret: Secret,
 }
 
 /// A process that runs, and everything that it started in its process group.
@@ -49,7 +65,8 @@ pub(super) enum SpawnError {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    group: Pid,
+    /// Where the launcher says why there is no script.
+    report: Option<PipeReader>,
     begun_at: Instant,
     deadline: Instant,
     grace: Duration,
@@ -65,42 +82,72 @@ enum State {
     Over,
 }
 
-pub(super) fn spawn(
-    command: &Command,
-    environment: Vec<(OsString, OsString)>,
-    files: AttemptFiles,
-    grace: Duration,
-    limit: Duration,
-    secret: Secret,
-) -> Result<Running, SpawnError> {
-    let [stdin, stdout, stderr] = files.for_child().map_err(SpawnError::Files)?;
-    let (arg0, args) = command.argv.split_first().expect("a command has a name for itself");
-    // Only what posix_spawn can do by itself is asked for: anything more makes a fork of it, which
-    // costs several times as much, the more the larger we are.
-    let child = tokio::process::Command::new(&command.program)
-        .arg0(arg0)
-        .args(args)
-        .env_clear()
-        .envs(environment)
-        .current_dir(&command.working_dir)
-        .process_group(0)
-        .stdin(Stdio::from(stdin))
-        .stdout(Stdio::from(stdout))
-        .stderr(Stdio::from(stderr))
-        .spawn()
-        .map_err(|source| SpawnError::Start { program: command.program.clone(), source })?;
-    let begun_at = Instant::now();
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).expect("a new child has a pid");
-    Ok(Running {
-        child,
-        group: Pid::from_raw(pid),
-        begun_at,
-        deadline: begun_at + limit,
-        grace,
-        files,
-        state: State::Alive,
-        _secret: secret,
-    })
+impl Start<'_> {
+    /// Spawns it: the script itself, or the launcher that becomes the script.
+    pub(super) fn spawn(self) -> Result<Running, SpawnError> {
+        let (child, report) = if self.order.is_empty() { (self.script()?, None) } else { self.launch()? };
+        let begun_at = Instant::now();
+        Ok(Running {
+            child,
+            report,
+            begun_at,
+            deadline: begun_at + self.limit,
+            grace: self.grace,
+            files: self.files,
+            state: State::Alive,
+            _secret: self.secret,
+        })
+    }
+
+    fn script(&self) -> Result<Child, SpawnError> {
+        let argv: Vec<CString> = self.command.argv.iter().map(|it| c_string(it)).collect();
+        let [stdin, stdout, stderr] = self.files.for_child();
+        Ok(Child::spawn(&Plan {
+            program: &self.command.program,
+            argv: &argv,
+            environment: &variables(&self.environment, ""),
+            working_dir: &self.command.working_dir,
+            umask: self.command.launch.umask,
+            descriptors: &[stdin, stdout, stderr],
+            inherited: self.inherited,
+        })?)
+    }
+
+    fn launch(&self) -> Result<(Child, Option<PipeReader>), SpawnError> {
+        let (report, written) = io::pipe().map_err(SpawnError::Pipe)?;
+        // Read when the leader has ended: then there is a report, or there never will be.
+        fcntl(&report, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|it| SpawnError::Pipe(it.into()))?;
+        let (order, event) = (OsString::from(self.order.to_string()), self.files.event());
+        let told = [self.launcher.as_os_str(), &order, event.as_os_str(), self.command.program.as_os_str()];
+        let argv = told.into_iter().chain(self.command.argv.iter().map(OsString::as_os_str));
+        let [stdin, stdout, stderr] = self.files.for_child();
+        let child = Child::spawn(&Plan {
+            program: self.launcher,
+            argv: &argv.map(c_string).collect::<Vec<_>>(),
+            environment: &variables(&self.environment, VARIABLE_PREFIX),
+            working_dir: &self.command.working_dir,
+            umask: self.command.launch.umask,
+            descriptors: &[stdin, stdout, stderr, written.as_fd()],
+            inherited: self.inherited,
+        })?;
+        Ok((child, Some(report)))
+    }
+}
+
+/// `NAME=value`, each name once: of two values the last one holds.
+fn variables(environment: &[(OsString, OsString)], prefix: &str) -> Vec<CString> {
+    let last: BTreeMap<&OsString, &OsString> =
+        environment.iter().map(|(name, value)| (name, value)).collect();
+    let line = |(name, value): (&OsString, &OsString)| {
+        let mut line = OsString::from(prefix);
+        line.extend([name.as_os_str(), OsStr::new("="), value]);
+        c_string(&line)
+    };
+    last.into_iter().map(line).collect()
+}
+
+fn c_string(text: &OsStr) -> CString {
+    CString::new(text.as_bytes()).expect("what holds a NUL is refused or left out before")
 }
 
 impl Running {
@@ -121,9 +168,9 @@ impl Running {
         loop {
             let trim_at = Instant::now() + TRIM_EVERY;
             match timeout_at(self.deadline.min(trim_at), self.child.wait()).await {
-                Ok(Ok(status)) => {
+                Ok(Ok(outcome)) => {
                     self.state = State::Over;
-                    return Some(outcome(status));
+                    return Some(self.never_started().unwrap_or(outcome));
                 }
                 Ok(Err(error)) => {
                     // Only if somebody else reaps our children; then nothing is known of its end.
@@ -135,6 +182,15 @@ impl Running {
                 Err(_) => self.trim(),
             }
         }
+    }
+
+    /// What the launcher has to say, if it never became the script.
+    fn never_started(&mut self) -> Option<Outcome> {
+        let mut text = Vec::new();
+        // Without a report nothing is read, or, where a child that is just being spawned still
+        // holds the other end, there is nothing to be read yet.
+        let _ = self.report.take()?.take(REPORT_BYTES_MAX).read_to_end(&mut text);
+        (!text.is_empty()).then(|| Outcome::NotStarted(String::from_utf8_lossy(&text).into_owned()))
     }
 
     /// How long ago it was started.
@@ -176,10 +232,10 @@ impl Running {
             // The leader is reaped as soon as it ends: as a zombie it would count as a member. The
             // group's number stays taken as long as anyone else is in it.
             tokio::select! {
-                _ = self.child.wait(), if self.child.id().is_some() => {}
+                _ = self.child.wait(), if !self.child.is_reaped() => {}
                 () = sleep_until(tick) => self.trim(),
             }
-            if self.child.id().is_none() {
+            if self.child.is_reaped() {
                 if !self.group_has_members() {
                     return true;
                 }
@@ -192,15 +248,15 @@ impl Running {
     }
 
     fn group_has_members(&self) -> bool {
-        killpg(self.group, None) != Err(Errno::ESRCH)
+        killpg(self.child.pid(), None) != Err(Errno::ESRCH)
     }
 
     /// Sends to everyone in the group. Once the leader is reaped and the group empty, its number
     /// may belong to somebody else; so it is asked first.
     fn signal(&self, signal: Signal) {
-        if self.child.id().is_some() || self.group_has_members() {
+        if !self.child.is_reaped() || self.group_has_members() {
             // It may have ended in between.
-            let _ = killpg(self.group, signal);
+            let _ = killpg(self.child.pid(), signal);
         }
     }
 
@@ -216,13 +272,5 @@ impl Drop for Running {
         if self.state == State::Alive {
             self.signal(Signal::SIGKILL);
         }
-    }
-}
-
-fn outcome(status: ExitStatus) -> Outcome {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Outcome::Exited(code),
-        (None, Some(signal)) => Outcome::Signaled(signal),
-        (None, None) => unreachable!("a process exits or is killed"),
     }
 }
