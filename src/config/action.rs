@@ -1,17 +1,15 @@
 //! What a hook does: `exec`, `shell` or `deny`.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::hook::{HookDraft, Setting, has_gate};
-use super::node::{Node, Value};
-use super::report::{Report, Wrong, quoted};
-use super::scalar;
+use super::node::Value;
+use super::report::{Report, Wrong};
 use super::table::Field;
+use super::{environment, launch, scalar};
 use crate::hook::{Action, Command};
-use crate::launch::Launch;
 use crate::lifecycle::PointSet;
 
 /// What runs the text of a `shell`.
@@ -23,10 +21,6 @@ const MESSAGE_CHARS_MAX: usize = 500;
 /// Keys that say what a hook does, those of later versions included.
 const KEYS: [&str; 4] = ["exec", "shell", "deny", "http"];
 
-/// Variables of the contract with scripts, which begin so or are called so.
-const CONTRACT_PREFIXES: [&str; 2] = ["HOOK_", "CONTAINER_"];
-const CONTRACT_NAMES: [&str; 2] = ["COMPOSE_PROJECT", "COMPOSE_SERVICE"];
-
 /// The action of a hook, or `None` once everything wrong with it is in `report`.
 pub(super) fn resolve(
     draft: &HookDraft,
@@ -34,7 +28,11 @@ pub(super) fn resolve(
     setting: &Setting<'_>,
     report: &mut Report,
 ) -> Option<Action> {
-    let environment = environment(draft.environment.as_ref(), report);
+    let directory = setting.directory;
+    let environment =
+        environment::resolve(draft.environment.as_ref(), draft.env_file.as_ref(), directory, report);
+    let working_dir = launch::working_dir(draft, directory, report);
+    let launch = launch::resolve(draft, report);
     let written: Vec<&Field> = [&draft.exec, &draft.shell, &draft.deny].into_iter().flatten().collect();
     for extra in written.iter().skip(1) {
         let message = format!("`{}` and `{}` in one hook: a hook does one thing", written[0].key, extra.key);
@@ -52,9 +50,13 @@ pub(super) fn resolve(
         ([_], Some(message)) => Some(Action::Deny { message: message? }),
         ([_], None) => {
             let (program, argv) = commands.into_iter().next()??;
-            let working_dir = setting.directory.to_owned();
-            let (environment, launch) = (environment?, Launch::default());
-            Some(Action::Exec(Arc::new(Command { program, argv, working_dir, environment, launch })))
+            Some(Action::Exec(Arc::new(Command {
+                program,
+                argv,
+                working_dir: working_dir?,
+                environment: environment?,
+                launch: launch?,
+            })))
         }
         ([], _) => {
             let wrong = Wrong::new("missing", "this hook does nothing");
@@ -136,53 +138,4 @@ fn deny(field: &Field, draft: &HookDraft, at: Option<PointSet>, report: &mut Rep
         }
         text => Ok(text.trim_end().to_owned()),
     })
-}
-
-/// The variables of an `environment`.
-fn environment(field: Option<&Field>, report: &mut Report) -> Option<BTreeMap<String, String>> {
-    let Some(field) = field else { return Some(BTreeMap::new()) };
-    let Value::Map(entries) = &field.value.value else {
-        report.parse(field, |node| {
-            Err::<(), _>(
-                scalar::wants("a table of `NAME: value`", node).help("write `environment: {NAME: value}`"),
-            )
-        });
-        return None;
-    };
-    let mut variables = Some(BTreeMap::new());
-    for entry in entries {
-        let name = variable_name(&entry.key).map_err(|wrong| report.push(entry.key_span.clone(), wrong)).ok();
-        let value = report.parse_node(&entry.key, &entry.value, variable_value);
-        match (&mut variables, name, value) {
-            (Some(variables), Some(name), Some(value)) => {
-                variables.insert(name, value);
-            }
-            _ => variables = None,
-        }
-    }
-    variables
-}
-
-fn variable_name(name: &str) -> Result<String, Wrong> {
-    let taken = CONTRACT_PREFIXES.iter().any(|it| name.starts_with(it)) || CONTRACT_NAMES.contains(&name);
-    let shape = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if taken {
-        let message = format!("{} is a variable that boathook sets itself", quoted(name));
-        return Err(Wrong::new("environment", message).help("give yours another name"));
-    }
-    if !shape {
-        let message = format!("{} is no name of a variable", quoted(name));
-        return Err(
-            Wrong::new("environment", message).help("use letters, digits and `_`, the first no digit")
-        );
-    }
-    Ok(name.to_owned())
-}
-
-fn variable_value(node: &Node) -> Result<String, Wrong> {
-    if node.is_null() {
-        return Err(Wrong::new("no-value", "has no value").help("write `\"\"` for an empty one"));
-    }
-    scalar::text(node).map(str::to_owned)
 }

@@ -20,16 +20,17 @@ table! {
     /// A hook, as written.
     HookDraft, "a hook" {
         name, at, when, exec, shell, deny, timeout, kill_after, on_failure, mode, retry, environment, nested,
+        env_file, user, working_dir, umask, rlimits, no_new_privileges,
     }
     later {
-        "cleanup", "http", "in", "debounce", "after", "user", "working_dir", "env_file", "labels",
-        "concurrency",
+        "cleanup", "http", "in", "debounce", "after", "labels", "concurrency",
     }
     synonyms {
         "run": "exec", "command": "exec", "cmd": "exec", "script": "shell", "message": "deny",
         "env": "environment", "on": "at", "event": "at", "events": "at", "point": "at", "points": "at",
         "if": "when", "match": "when", "filter": "when", "label": "when", "image": "when",
-        "retries": "retry", "deadline": "timeout",
+        "retries": "retry", "deadline": "timeout", "cwd": "working_dir", "workdir": "working_dir",
+        "ulimits": "rlimits", "limits": "rlimits", "environment_file": "env_file",
     }
 }
 
@@ -176,9 +177,21 @@ impl HookDraft {
 
     /// The keys of this hook that only mean something if it runs a program.
     pub(super) fn of_a_program(&self) -> impl Iterator<Item = &Field> {
-        [&self.timeout, &self.kill_after, &self.on_failure, &self.retry, &self.environment]
-            .into_iter()
-            .flatten()
+        [
+            &self.timeout,
+            &self.kill_after,
+            &self.on_failure,
+            &self.retry,
+            &self.environment,
+            &self.env_file,
+            &self.user,
+            &self.working_dir,
+            &self.umask,
+            &self.rlimits,
+            &self.no_new_privileges,
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 

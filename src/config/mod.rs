@@ -13,11 +13,14 @@
 mod action;
 mod condition;
 mod document;
+mod environment;
 mod file;
 mod hook;
+mod launch;
 mod near;
 mod node;
 mod parse;
+mod place;
 mod plugin;
 mod point;
 mod program;

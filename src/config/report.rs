@@ -1,5 +1,6 @@
 //! Everything that is wrong with a configuration, each mistake with its place and its fix.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -58,18 +59,25 @@ impl Wrong {
     }
 }
 
-/// Everything that is wrong with one file, in the order of the file.
+/// Everything that is wrong with a file, in its order, and then with files that it names.
 #[derive(Clone, Debug)]
 pub struct Report {
     file: PathBuf,
     text: String,
     diagnostics: Vec<Diagnostic>,
+    /// The texts of other files that mistakes are in.
+    elsewhere: BTreeMap<PathBuf, String>,
 }
 
 impl Report {
     /// A report on `text`, the content of `file`, without a mistake yet.
     pub(super) fn new(file: &Path, text: &str) -> Report {
-        Report { file: file.to_owned(), text: text.to_owned(), diagnostics: Vec::new() }
+        Report {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            diagnostics: Vec::new(),
+            elsewhere: BTreeMap::new(),
+        }
     }
 
     /// Every mistake, by place.
@@ -85,16 +93,32 @@ impl Report {
     /// Notes a mistake at `span`, unless it was noted there before: a value that an alias repeats is
     /// read more than once.
     pub(super) fn push(&mut self, span: Span, wrong: Wrong) {
-        let (line, column) = position(&self.text, span.start);
-        let Wrong { code, message, help } = wrong;
-        let (message, help) = (printable(&message), help.as_deref().map(printable));
-        let diagnostic = Diagnostic { file: self.file.clone(), line, column, span, message, help, code };
-        let after = self
-            .diagnostics
-            .partition_point(|it| (it.span.start, it.code) <= (diagnostic.span.start, diagnostic.code));
+        let diagnostic = diagnostic(&self.file, &self.text, span, wrong);
+        self.insert(diagnostic);
+    }
+
+    /// Notes a mistake at `span` of another file, `file` with the content `text`, after all mistakes
+    /// of this one.
+    pub(super) fn push_elsewhere(&mut self, file: &Path, text: &str, span: Span, wrong: Wrong) {
+        self.elsewhere.entry(file.to_owned()).or_insert_with(|| text.to_owned());
+        self.insert(diagnostic(file, text, span, wrong));
+    }
+
+    fn insert(&mut self, diagnostic: Diagnostic) {
+        let place = |it: &Diagnostic| {
+            let file = (it.file != self.file).then(|| it.file.clone());
+            (file, it.span.start, it.code)
+        };
+        let after = self.diagnostics.partition_point(|it| place(it) <= place(&diagnostic));
         if !self.diagnostics.iter().any(|it| it.tells(&diagnostic)) {
             self.diagnostics.insert(after, diagnostic);
         }
+    }
+
+    /// The content of the file that a mistake is in.
+    fn text_of(&self, diagnostic: &Diagnostic) -> &str {
+        let elsewhere = (diagnostic.file != self.file).then(|| self.elsewhere.get(&diagnostic.file));
+        elsewhere.flatten().unwrap_or(&self.text)
     }
 
     /// Where `earlier` is, for a message about `later`.
@@ -157,10 +181,17 @@ impl fmt::Display for Shown<'_> {
             if nth > 0 {
                 writeln!(f)?;
             }
-            writeln!(f, "{}", Snippet { diagnostic, text: &report.text, paint: *paint })?;
+            writeln!(f, "{}", Snippet { diagnostic, text: report.text_of(diagnostic), paint: *paint })?;
         }
         Ok(())
     }
+}
+
+fn diagnostic(file: &Path, text: &str, span: Span, wrong: Wrong) -> Diagnostic {
+    let (line, column) = position(text, span.start);
+    let Wrong { code, message, help } = wrong;
+    let (message, help) = (printable(&message), help.as_deref().map(printable));
+    Diagnostic { file: file.to_owned(), line, column, span, message, help, code }
 }
 
 /// The line and column of a byte, both from 1, the column in characters.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use boathook::config::{self, Config};
 use boathook::hook::{Action, Deadline, Hook, OnFailure, Outage, Retry, Test};
+use boathook::launch::Launch;
 use boathook::lifecycle::Point;
 
 use super::scratch::Scratch;
@@ -159,4 +160,59 @@ fn hooks_keep_the_order_of_the_file_and_their_points() {
     assert_eq!(config.hooks[0].at.iter().collect::<Vec<_>>(), [Point::PostStart, Point::PostStop]);
     assert!(config.hooks[1].nested);
     assert_eq!(config.hooks[1].action, Action::Deny { message: "no way".to_owned() });
+}
+
+#[test]
+fn a_hook_is_set_up_as_it_is_written() {
+    let scratch = Scratch::new();
+    let text = include_str!("launch.yaml");
+
+    let Action::Exec(command) = &load(&scratch, text).hooks[0].action else { panic!("an exec was written") };
+
+    let launch = &command.launch;
+    assert_eq!(command.working_dir, scratch.path("hooks"));
+    assert_eq!(launch.user.as_ref().map(ToString::to_string).as_deref(), Some("0:0"));
+    assert_eq!((launch.umask, launch.no_new_privileges), (0o027, true));
+    let limits = launch.rlimits.iter().map(|it| (it.resource.name(), it.soft, it.hard));
+    let same = |name, amount| (name, Some(amount), Some(amount));
+    assert_eq!(
+        limits.collect::<Vec<_>>(),
+        [
+            ("nofile", Some(64), Some(128)),
+            same("nproc", 100),
+            same("as", 1 << 30),
+            same("core", 0),
+            ("cpu", Some(30), Some(60)),
+            same("fsize", 1 << 20),
+            ("data", None, None),
+            same("stack", 8 << 20),
+            same("memlock", 64 << 10),
+        ]
+    );
+}
+
+#[test]
+fn a_hook_that_says_nothing_is_boathooks_own_user_with_the_usual_umask() {
+    let scratch = Scratch::new();
+
+    let Action::Exec(command) = hook(&scratch, "at: post_start, exec: [hooks/sound.sh]").action else {
+        panic!("an exec was written")
+    };
+
+    assert_eq!(command.launch, Launch::default());
+    assert_eq!(command.launch.umask, 0o022);
+    assert!(!command.launch.no_new_privileges);
+}
+
+#[test]
+fn what_the_configuration_says_itself_wins_over_a_file_of_variables() {
+    let scratch = Scratch::new();
+    let keys = "at: post_start, exec: [hooks/sound.sh], env_file: [hooks/sound.env, hooks/later.env], environment: [B=2]";
+    scratch.write("hooks/later.env", b"A=later\nB=1\n", 0o600);
+
+    let Action::Exec(command) = hook(&scratch, keys).action else { panic!("an exec was written") };
+
+    let variables: Vec<(&str, &str)> =
+        command.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(variables, [("A", "later"), ("B", "2"), ("QUOTED", "# $HOME")]);
 }

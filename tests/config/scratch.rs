@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Scripts beside each configuration: name, content, mode.
-const SCRIPTS: [(&str, &str, u32); 8] = [
+/// Scripts and files of variables beside each configuration: name, content, mode.
+const SCRIPTS: [(&str, &str, u32); 11] = [
     ("hooks/sound.sh", "#!/bin/sh\nexit 0\n", 0o755),
     ("hooks/not-executable.sh", "#!/bin/sh\n", 0o644),
     ("hooks/no-first-line.sh", "echo hello\n", 0o755),
@@ -15,6 +15,9 @@ const SCRIPTS: [(&str, &str, u32); 8] = [
     ("hooks/group-writable.sh", "#!/bin/sh\n", 0o775),
     ("open-to-all/sound.sh", "#!/bin/sh\n", 0o755),
     ("beside.sh", "#!/bin/sh\n", 0o755),
+    ("hooks/sound.env", "# a comment\nA=from the file\nQUOTED=\"# $HOME\"\n", 0o644),
+    ("hooks/wrong.env", "A=1\nexport B=2\nnothing\nC=\"open\nA=2\nHOOK_NAME=x\n", 0o644),
+    ("hooks/open.env", "A=1\n", 0o666),
 ];
 
 /// The directory; it is removed at the end.
@@ -33,6 +36,7 @@ impl Scratch {
         for (name, content, mode) in SCRIPTS {
             scratch.write(name, content.as_bytes(), mode);
         }
+        scratch.write("hooks/latin.env", b"A=1\nB=\xe9\n", 0o644);
         scratch.chmod("open-to-all", 0o777);
         scratch
     }
