@@ -1,6 +1,7 @@
 //! `docker run` and `docker rm` run scripts on a real engine.
 
 mod gates;
+mod launch;
 mod life;
 mod outages;
 mod points;
