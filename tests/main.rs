@@ -3,6 +3,7 @@
 pub mod engine;
 
 mod config;
+mod contract;
 mod every_engine;
 mod harness;
 mod operations;

@@ -42,23 +42,29 @@ pub struct Event {
 pub struct Detail {
     /// The network that is made, removed, connected or disconnected.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "NetworkDetail")]
     pub network: Option<NetworkDetail>,
     /// The volume that is made, removed, mounted or unmounted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "VolumeDetail")]
     pub volume: Option<VolumeDetail>,
     /// The image that is pulled, built or removed: its reference, or its digest.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub image: Option<String>,
     /// The command that was started in the container, as the engine writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub command: Option<String>,
     /// The name that the container had before.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub old_name: Option<String>,
 }
 
 /// A network, as far as an event tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Network")]
 pub struct NetworkDetail {
     /// Its id; null before it exists.
     pub id: Option<String>,
@@ -70,6 +76,7 @@ pub struct NetworkDetail {
 
 /// A volume, as far as an event tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Volume")]
 pub struct VolumeDetail {
     /// Its name; null if the engine is to make one up.
     pub name: Option<String>,

@@ -47,6 +47,7 @@ pub struct Facts {
 
 /// One network that a container is attached to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Attachment")]
 pub struct NetworkAttachment {
     /// The name of the network.
     pub name: String,

@@ -18,7 +18,7 @@ use super::files::AttemptFiles;
 use super::secrets::header_line;
 use crate::hook::Action;
 use crate::launch::Person;
-use crate::lifecycle::{Cause, Detail, Event, Facts, Mount, NetworkAttachment, Reason, SubjectKind};
+use crate::lifecycle::{Cause, Detail, Event, Facts, Mount, NetworkAttachment, Point, Reason, SubjectKind};
 use crate::run::{NESTED_HEADER, Phase, Run};
 
 /// The version of the contract: environment, document, reply, exit status.
@@ -50,139 +50,176 @@ impl Attempt<'_> {
     }
 }
 
-/// The JSON document on standard input, version 1.
+/// The JSON document that a hook finds on its standard input, and in the file that
+/// `HOOK_EVENT_FILE` names: version 1.
+///
+/// A value that is not known is null. Every key is always there, except for `network`, `volume`,
+/// `image`, `command` and `old_name`, which are there at the points that are about one, and `events`
+/// and `more_events`, which a hook with `debounce` is told instead of a subject. Later releases may
+/// add keys, and words to `point`, `phase`, `cause` and `reason`, without a new version: pass over
+/// what you do not know.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "What a boathook hook is told", extend("$id" = "urn:boathook:contract:document:v1"))]
 pub struct Document<'a> {
-    /// The version of the contract: 1.
+    /// The version of the contract between boathook and hooks.
+    #[schemars(extend("const" = CONTRACT))]
     contract: u32,
-    /// The id of the run, the same over all its attempts.
+    /// The id of the run, the same over all its attempts: a key for what the hook does. Ids sort by
+    /// the time at which runs were planned.
     run: &'a str,
-    /// Which attempt this is, from 1.
+    /// Which attempt of the run this is.
+    #[schemars(range(min = 1))]
     attempt: u32,
-    /// The name of the hook.
+    /// The name of the hook in the configuration.
     hook: &'a str,
-    /// The point that was reached.
+    /// The point that was reached. At gates, which are `api` and those with `pre_` in their names,
+    /// Docker waits for the hook, which may deny.
+    #[schemars(extend("enum" = Point::ALL.iter().map(|it| it.name()).collect::<Vec<_>>()))]
     point: &'a str,
     /// Which half of the hook this is.
     phase: Phase,
-    /// Who brought the event about.
+    /// Who brought it about.
     cause: Cause,
-    /// Why the container ended, where it has.
+    /// Why the container ended; null where it has not ended, and at gates.
     reason: Option<Reason>,
-    /// When the point was reached, RFC 3339.
+    /// When the point was reached, by the engine's clock where the engine told it.
+    #[schemars(extend("format" = "date-time"))]
     at: String,
-    /// When this attempt is ended, RFC 3339.
+    /// When this attempt is out of time, and its process group gets SIGTERM.
+    #[schemars(extend("format" = "date-time"))]
     deadline: String,
     /// The name of the Docker host.
     host: &'a str,
-    /// The engine's id, as `docker info` shows it.
+    /// The id of the Docker Engine, as `docker info` shows it.
     engine: String,
-    /// The stretch of the container's life from start to end that this belongs to, from 1; 0
-    /// before the first start.
+    /// Which run of the container this belongs to, from one start to the next end: counted from 1
+    /// since boathook first saw the container, 0 before its first start. At `pre_start` it is the
+    /// run that is about to begin.
     passage: u32,
-    /// What the event happened to; null for a run that answers several events.
+    /// What reached the point; null for a hook with `debounce`.
     subject: Option<SubjectDocument<'a>>,
-    /// The container as last known; null where the event is about something else.
+    /// The container as last known; null where something else reached the point.
     container: Option<ContainerDocument<'a>>,
-    /// The networks that the container is, or was last, attached to; null when not known.
+    /// The networks that the container is, or was last, attached to, with the addresses that it has
+    /// or had there; null when not known. At `pre_create` those that are asked for. Where a network
+    /// reached the point it is that network.
     networks: Option<&'a [NetworkAttachment]>,
-    /// Its mounts; null when not known.
+    /// The container's volumes, binds and tmpfs mounts; null when not known. Where a volume reached
+    /// the point it is that volume.
     mounts: Option<&'a [Mount]>,
-    /// Its labels; null when not known.
+    /// The labels of the subject; null when not known. Those of the image are among a container's
+    /// once it exists.
     labels: Option<&'a BTreeMap<String, String>>,
-    /// How it ended, where it has.
+    /// How the container ended last; null while it runs, before it ever ran, and when not known.
     exit: Option<ExitDocument>,
-    /// What the event is about besides its subject: the network that is connected, say.
     #[serde(flatten)]
     detail: Detail,
-    /// The API call that a gate is about.
+    /// The API call that Docker holds back until the hook has answered; null where it waits for
+    /// nobody.
     request: Option<RequestDocument<'a>>,
-    /// The events that a debounced run answers together, oldest first; absent for other runs.
+    /// The events that one run of a hook with `debounce` answers together, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<EventDocument<'a>>")]
     events: Option<Vec<EventDocument<'a>>>,
-    /// How many more events there were than `events` holds; absent without `events`.
+    /// How many more events there were than `events` holds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "usize")]
     more_events: Option<usize>,
 }
 
-/// One of the events that a debounced run answers together.
+/// One of the events that a run answers together.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
 struct EventDocument<'a> {
     /// The point that was reached.
+    #[schemars(extend("enum" = Point::ALL.iter().map(|it| it.name()).collect::<Vec<_>>()))]
     point: &'a str,
     /// Who brought it about.
     cause: Cause,
-    /// Why the container ended, where it has.
+    /// Why the container ended; null where it has not ended.
     reason: Option<Reason>,
-    /// When the point was reached, RFC 3339.
+    /// When the point was reached, by the engine's clock where the engine told it.
+    #[schemars(extend("format" = "date-time"))]
     at: String,
-    /// What it happened to.
+    /// What reached the point.
     subject: SubjectDocument<'a>,
-    /// The container as it was known then; null where the event is about something else.
+    /// The container as it was known then; null where something else reached the point.
     container: Option<ContainerDocument<'a>>,
-    /// Its networks; null when not known.
+    /// The container's networks; null when not known.
     networks: Option<&'a [NetworkAttachment]>,
-    /// Its labels; null when not known.
+    /// The labels of the subject; null when not known.
     labels: Option<&'a BTreeMap<String, String>>,
 }
 
-/// What an event happened to.
+/// What reached a point.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Subject")]
 struct SubjectDocument<'a> {
-    /// `container`, `network`, `volume`, `image`, `engine` or `call`.
+    /// What kind of thing it is.
+    #[schemars(extend("enum" = ["container", "network", "volume", "image", "engine", "call"]))]
     kind: &'a str,
-    /// Docker's id of it, or its name where Docker has no other; null before it exists.
+    /// Docker's id of it, or its name where Docker has no other; null before it exists, and for what
+    /// has none.
     id: Option<&'a str>,
-    /// What people call it.
+    /// What people call it; null when not known, and for what has no name.
     name: Option<&'a str>,
 }
 
-/// The container in the document. Each value is null when it is not known.
+/// A container. A value that is not known is null: at `pre_create` there is no id yet.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Container")]
 struct ContainerDocument<'a> {
-    /// The full id.
+    /// The full id, 64 hexadecimal digits.
     id: Option<&'a str>,
-    /// The name without the leading slash.
+    /// The name without the leading slash. At `pre_create` the name that is asked for, of any
+    /// characters; null if Docker is to make one up.
     name: Option<&'a str>,
-    /// The image as given at create.
+    /// The image as it was given at create.
     image: Option<&'a str>,
-    /// The digest of the image.
+    /// The digest of the image that the container runs.
     image_id: Option<&'a str>,
-    /// The host name inside.
+    /// The host name inside the container.
     hostname: Option<&'a str>,
-    /// The user that the process runs as, as given.
+    /// The user that the process runs as, as given; empty is the default of the image, mostly root.
     user: Option<&'a str>,
-    /// Whether it is privileged.
+    /// Whether it was made with `--privileged`.
     privileged: Option<bool>,
-    /// Whether the engine removes it when it ends.
+    /// Whether the engine removes it by itself when it ends (`--rm`).
     auto_remove: Option<bool>,
-    /// The process id on the host, of the last time that it ran.
+    /// The id of its first process on the host, of the last time that it ran.
     pid: Option<u32>,
-    /// The path of its network namespace, of the last time that it ran.
+    /// The path of its network namespace, of the last time that it ran: use it as it is.
     netns: Option<&'a str>,
-    /// When it was made, RFC 3339.
+    /// When it was made.
+    #[schemars(extend("format" = "date-time"))]
     created_at: Option<&'a str>,
 }
 
-/// How the container ended.
+/// How a container ended.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Exit")]
 struct ExitDocument {
-    /// The exit status as Docker reports it; null when it could not be learned.
+    /// The exit status as Docker reports it: 0 to 255, and 128 + n for a death by signal n; null
+    /// when it could not be learned.
     code: Option<i64>,
-    /// When, RFC 3339.
+    /// When it ended, by the engine's clock; null when that was not seen.
+    #[schemars(extend("format" = "date-time"))]
     at: Option<String>,
 }
 
-/// The API call that a gate is about.
+/// A call of the Docker Engine API.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Request")]
 struct RequestDocument<'a> {
-    /// `POST`, `DELETE`, …
+    /// The HTTP method: `POST`, `DELETE`, …
     method: &'a str,
-    /// The request target as sent.
+    /// The path and the query as the client sent them: with the API version if it gave one, and
+    /// percent-encoded.
     path: &'a str,
-    /// The common name of the client certificate.
+    /// The common name of the client's TLS certificate; null without one, as on a Unix socket.
     user: Option<&'a str>,
-    /// The JSON body of the call.
+    /// The JSON body, with the keys as Docker spells them; null without one, and where no hook needs
+    /// it: for starts, stops, kills and removals of containers.
     body: Option<&'a serde_json::Value>,
 }
 

@@ -1,0 +1,9 @@
+//! The contract with a script: the environment, and the document with its shipped schema.
+//!
+//! What is promised in `docs/contract.md` is held against hooks that run on a real engine.
+
+mod document;
+mod environment;
+mod hostile;
+mod schema;
+mod world;
