@@ -6,6 +6,7 @@ mod config;
 mod contract;
 mod every_engine;
 mod harness;
+mod layers;
 mod operations;
 mod pipe;
 mod replay;
