@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{self, Config, Report, show_duration};
+use crate::config::{self, Config, Origin, Report, show_duration};
 use crate::hook::{Action, Command, Condition, ExitTest, Hook, LabelPattern, Mode, Pattern, Test};
 
 /// How much is shown of what a hook does, in characters.
@@ -17,11 +17,14 @@ const WHEN_CHARS_MAX: usize = 200;
 /// Reads the configuration in `config` and shows every mistake in it; without one, its hooks.
 ///
 /// Ends with 0 if there is no mistake, with 1 if there is. As `json` the result is an array with
-/// one object for each mistake, empty without one.
-pub(super) fn check(config: &Path, json: bool) -> ExitCode {
+/// one object for each mistake; without one it is empty, or holds the hooks if `listing` asks for them.
+pub(super) fn check(config: &Path, json: bool, listing: Listing) -> ExitCode {
     let result = config::load(config);
     // A reader that has closed the pipe has seen what it wanted; the exit code tells the rest.
     let _ = match (&result, json) {
+        (Ok(config), true) if listing == Listing::Hooks => {
+            writeln!(anstream::stdout(), "{:#}", to_json(config))
+        }
         (Ok(_), true) => writeln!(anstream::stdout(), "[]"),
         (Ok(config), false) => write!(anstream::stdout(), "{}", Summary(config)),
         (Err(report), true) => writeln!(anstream::stdout(), "{:#}", report.to_json()),
@@ -30,6 +33,29 @@ pub(super) fn check(config: &Path, json: bool) -> ExitCode {
         }
     };
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What is listed as JSON if there is no mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// Nothing: an empty array says that there is no mistake.
+    Mistakes,
+    Hooks,
+}
+
+/// The hooks for programs: an array with one object for each, in their order.
+fn to_json(config: &Config) -> serde_json::Value {
+    let object = |hook: &Hook| {
+        let origin = &config.origins[&hook.name];
+        let points: Vec<&str> = hook.at.iter().map(crate::lifecycle::Point::name).collect();
+        serde_json::json!({
+            "name": hook.name.as_str(),
+            "at": points,
+            "file": origin.file.display().to_string(),
+            "replaces": origin.replaces.iter().map(|it| it.display().to_string()).collect::<Vec<_>>(),
+        })
+    };
+    config.hooks.iter().map(|it| object(it)).collect()
 }
 
 fn count_mistakes(report: &Report) -> String {
@@ -47,9 +73,14 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hooks = &self.0.hooks;
         if !hooks.is_empty() {
-            let head = ["HOOK", "AT", "TIMEOUT", "DOES", "WHEN"].map(str::to_owned);
-            let rows: Vec<[String; 5]> =
-                std::iter::once(head).chain(hooks.iter().map(|it| row(it))).collect();
+            let head = Vec::from(["HOOK", "AT", "TIMEOUT", "DOES", "WHEN"].map(str::to_owned));
+            let mut rows: Vec<Vec<String>> =
+                std::iter::once(head).chain(hooks.iter().map(|it| row(it).into())).collect();
+            if self.0.origins.values().any(|it| it.file != self.0.named) {
+                let origins = hooks.iter().map(|it| from(&self.0.origins[&it.name]));
+                let column = std::iter::once("FROM".to_owned()).chain(origins);
+                rows.iter_mut().zip(column).for_each(|(row, cell)| row.insert(1, cell));
+            }
             let width = |column: usize| rows.iter().map(|it| it[column].chars().count()).max().unwrap_or(0);
             for row in &rows {
                 let cells = row.iter().enumerate().map(|(nth, cell)| format!("{cell:<0$}", width(nth)));
@@ -57,8 +88,22 @@ impl fmt::Display for Summary<'_> {
             }
             writeln!(f)?;
         }
+        for path in &self.0.passed_over {
+            writeln!(f, "not read: {}", path.display())?;
+        }
         writeln!(f, "{}, no mistakes", count(hooks.len(), "hook"))
     }
+}
+
+/// The file that a hook comes from, as one would say it.
+fn from(origin: &Origin) -> String {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut from = name(&origin.file);
+    if !origin.replaces.is_empty() {
+        let replaced: Vec<String> = origin.replaces.iter().map(|it| name(it)).collect();
+        from += &format!(" (replaces {})", replaced.join(", "));
+    }
+    from
 }
 
 fn row(hook: &Hook) -> [String; 5] {
@@ -142,8 +187,8 @@ fn clipped(text: &str, chars_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        Action, Command, Condition, ExitTest, Hook, LabelPattern, Pattern, Test, clipped, count, does, row,
-        words,
+        Action, Command, Condition, ExitTest, Hook, LabelPattern, Origin, Pattern, Test, clipped, count,
+        does, from, row, words,
     };
     use crate::hook::{Deadline, HookName, Mode, OnFailure};
     use crate::launch::Launch;
@@ -200,6 +245,20 @@ mod tests {
         };
 
         assert_eq!(row(&hook), ["gate", "pre_create, pre_start", "-", "denies: not here", "always"]);
+    }
+
+    #[test]
+    fn a_hook_that_replaces_another_says_so() {
+        let origin = |replaces: &[&str]| Origin {
+            file: "/etc/boathook/hooks.d/90-ours.yaml".into(),
+            replaces: replaces.iter().map(Into::into).collect(),
+        };
+
+        assert_eq!(from(&origin(&[])), "90-ours.yaml");
+        assert_eq!(
+            from(&origin(&["/etc/boathook/config.yaml", "/etc/boathook/hooks.d/50-theirs.yaml"])),
+            "90-ours.yaml (replaces config.yaml, 50-theirs.yaml)"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::daemon;
+use check::Listing;
 use logging::LogFormat;
 
 /// Where the configuration is looked for when none is named, in this order.
@@ -58,8 +59,12 @@ enum Command {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         log_format: LogFormat,
     },
-    /// Check the configuration, and show what it says or every mistake in it
-    Check,
+    /// Check the configuration and its drop-ins, and show what they say or every mistake in them
+    Check {
+        /// With --json and no mistake: the hooks and their files, rather than an empty array
+        #[arg(long, requires = "json")]
+        hooks: bool,
+    },
 }
 
 /// Does what the command line says.
@@ -73,7 +78,10 @@ pub fn run(cli: &Cli) -> ExitCode {
                 Err(error) => fail(&error),
             }
         }
-        Command::Check => check::check(&config, cli.common.json),
+        Command::Check { hooks } => {
+            let listing = if *hooks { Listing::Hooks } else { Listing::Mistakes };
+            check::check(&config, cli.common.json, listing)
+        }
     }
 }
 

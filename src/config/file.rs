@@ -1,22 +1,25 @@
-//! The top of the file: settings of the daemon, then the hooks.
+//! The top of the file: settings of the daemon. And the whole: its hooks, then those of the drop-ins.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Config;
 use super::document;
-use super::hook::{HookDraft, Setting};
-use super::node::{Node, Span, Value};
+use super::dropin;
+use super::hooks::{self, Basis, Together};
+use super::node::Node;
 use super::plugin::{PluginDraft, PluginName};
-use super::program::Find;
 use super::quantity::{self, Zero, show_duration};
-use super::report::{Report, Wrong, quoted};
+use super::report::{Place, Report, Wrong, quoted};
 use super::scalar;
 use super::table::{Field, Outline, later, table};
-use crate::hook::{Deadline, Hook, HookName, Outage};
+use super::written::{Piece, Written};
+use crate::hook::{Deadline, Hook, Outage};
+
+/// How a program is found by what is written in a file of this directory.
+pub(super) type FindIn<'a> = &'a dyn Fn(&str, &Path) -> Result<PathBuf, Wrong>;
 
 /// The most runs at once: each is a process, two open files and its output.
 const CONCURRENCY_MAX: i64 = 1024;
@@ -47,8 +50,39 @@ table! {
     synonyms { "logs": "output" }
 }
 
-/// The configuration that `text` describes, or `None` once everything wrong with it is in `report`.
-pub(super) fn resolve(path: &Path, text: &str, find: Find<'_>, report: &mut Report) -> Option<Config> {
+/// The configuration that `written` describes, or `None` once everything wrong with it is in `report`.
+///
+/// `report` is about the main file; the drop-ins are opened in it one after the other.
+pub(super) fn resolve(written: &Written, find: FindIn<'_>, report: &mut Report) -> Option<Config> {
+    let main = written.main();
+    main.tell(report);
+    let draft = main.text().and_then(|it| root(it, report)).and_then(|it| FileDraft::read(&it, report));
+    let basis = draft.as_ref().map(|it| it.basis(report)).unwrap_or_default();
+    let mut together = Some(Together::default());
+    let mut add = |piece: &Piece, hooks: Option<Vec<Hook>>| match (&mut together, hooks) {
+        (Some(together), Some(hooks)) => together.add(&piece.path, hooks),
+        (together, _) => *together = None,
+    };
+    let directory = main.directory();
+    let find_here = |it: &str| find(it, &directory);
+    let setting = basis.setting(&directory, &find_here);
+    add(main, draft.as_ref().and_then(|it| hooks::read(it.hooks.as_ref(), &setting, report)));
+    let config = draft.and_then(|it| it.resolve(main, &basis, report));
+    for piece in written.drop_ins() {
+        report.open(&piece.path, piece.shown());
+        piece.tell(report);
+        let directory = piece.directory();
+        let find_here = |it: &str| find(it, &directory);
+        let setting = basis.setting(&directory, &find_here);
+        add(piece, piece.text().and_then(|it| dropin::resolve(it, &main.path, &setting, report)));
+    }
+    let Together { hooks, origins } = together?;
+    let passed_over = written.passed_over().to_owned();
+    Some(Config { hooks, origins, passed_over, ..config? })
+}
+
+/// The top of the file in `text`, if it is one that this boathook can read.
+pub(super) fn root(text: &str, report: &mut Report) -> Option<Node> {
     let document = document::read(text, report);
     // Half a file would only give mistakes that follow from the one already told.
     let root = document.root.filter(|_| document.complete);
@@ -66,7 +100,17 @@ pub(super) fn resolve(path: &Path, text: &str, find: Find<'_>, report: &mut Repo
         report.push(root.get("version").map_or(0..0, |it| it.span.clone()), wrong);
         return None;
     }
-    FileDraft::read(&root, report)?.resolve(path, find, report)
+    Some(root)
+}
+
+/// The version that stands at the top of every file.
+pub(super) fn version(field: Option<&Field>, outline: &Outline, report: &mut Report) -> Option<i64> {
+    let Some(field) = field else {
+        let wrong = Wrong::new("missing", "the version is missing");
+        report.missing(outline, &["version"], wrong.help("write `version: 1` at the top"));
+        return None;
+    };
+    report.parse(field, |it| scalar::integer(it, 1..=1).map_err(|it| it.help("write `version: 1`")))
 }
 
 /// The mistake of a file that is written for another boathook.
@@ -79,44 +123,36 @@ fn other_version(root: &Node) -> Option<Wrong> {
 }
 
 impl FileDraft {
-    fn resolve(&self, path: &Path, find: Find<'_>, report: &mut Report) -> Option<Config> {
+    /// The settings of the file; its hooks are read apart, together with those of the drop-ins.
+    fn resolve(&self, main: &Piece, basis: &Basis, report: &mut Report) -> Option<Config> {
         // All parts before any is required, so that one `check` shows every mistake.
-        let version = self.version(report);
+        let version = version(self.version.as_ref(), &self.outline, report);
         let docker = report.parse_or(self.docker.as_ref(), Config::DOCKER.to_owned(), docker);
         let state_dir = report.parse_or(self.state_dir.as_ref(), Config::STATE_DIR.into(), state_dir);
         let plugin = self.plugin(report);
         let outage = report.parse_or(self.outage.as_ref(), Outage::default(), |it| {
             scalar::one_of(it, &[("open", Outage::Open), ("closed", Outage::Closed)])
         });
-        let gate_deadline =
-            report.parse_or(self.gate_deadline.as_ref(), Config::GATE_DEADLINE, gate_deadline);
         let concurrency = report.parse_or(self.concurrency.as_ref(), Config::CONCURRENCY, concurrency);
         let output_bytes_max = self.output(report);
         let drain =
             report.parse_or(self.drain.as_ref(), Config::DRAIN, |it| quantity::duration(it, Zero::Allowed));
-        let hooks = self.hooks(path, find, gate_deadline, report);
         version.and(self.outline.sound())?;
         Some(Config {
-            path: path.to_owned(),
+            path: main.absolute(),
+            named: main.path.clone(),
             docker: docker?,
             state_dir: state_dir?,
             plugin: plugin?,
             outage: outage?,
-            gate_deadline: gate_deadline?,
+            gate_deadline: basis.gate_deadline?,
             concurrency: concurrency?,
             output_bytes_max: output_bytes_max?,
             drain: drain?,
-            hooks: hooks?,
+            hooks: Vec::new(),
+            origins: BTreeMap::new(),
+            passed_over: Vec::new(),
         })
-    }
-
-    fn version(&self, report: &mut Report) -> Option<i64> {
-        let Some(field) = &self.version else {
-            let wrong = Wrong::new("missing", "the version is missing");
-            report.missing(&self.outline, &["version"], wrong.help("write `version: 1` at the top"));
-            return None;
-        };
-        report.parse(field, |it| scalar::integer(it, 1..=1).map_err(|it| it.help("write `version: 1`")))
     }
 
     fn plugin(&self, report: &mut Report) -> Option<PluginName> {
@@ -133,27 +169,12 @@ impl FileDraft {
         draft.outline.sound().and(output)
     }
 
-    fn hooks(
-        &self,
-        path: &Path,
-        find: Find<'_>,
-        gate_deadline: Option<Duration>,
-        report: &mut Report,
-    ) -> Option<Vec<Arc<Hook>>> {
+    /// What the file says about all hooks.
+    fn basis(&self, report: &mut Report) -> Basis {
+        let gate_deadline =
+            report.parse_or(self.gate_deadline.as_ref(), Config::GATE_DEADLINE, gate_deadline);
         let (inherited, fits_gates) = self.defaults(gate_deadline, report);
-        let Some(field) = &self.hooks else { return Some(Vec::new()) };
-        let Value::List(items) = &field.value.value else {
-            let wrong = Wrong::new("type", format!("`hooks` wants a list, this is {}", field.value.kind()));
-            report.push(field.value.span.clone(), wrong.help("begin each hook with `- name: …`"));
-            return None;
-        };
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        let setting = Setting { directory, find, inherited, gate_deadline, fits_gates };
-        let drafts: Vec<Option<HookDraft>> = items.iter().map(|it| HookDraft::read(it, report)).collect();
-        report_shared_names(&drafts, report);
-        let hooks: Vec<Option<Hook>> =
-            drafts.iter().map(|draft| draft.as_ref()?.resolve(&setting, report)).collect();
-        hooks.into_iter().map(|hook| hook.map(Arc::new)).collect()
+        Basis { inherited, gate_deadline, fits_gates }
     }
 
     /// What a hook may take that does not say, and if that is more than a gate may take, the
@@ -162,7 +183,7 @@ impl FileDraft {
         &self,
         gate_deadline: Option<Duration>,
         report: &mut Report,
-    ) -> (Option<Deadline>, Option<(Span, Wrong)>) {
+    ) -> (Option<Deadline>, Option<(Place, Wrong)>) {
         let draft = self.defaults.as_ref().map(|it| DefaultsDraft::read(&it.value, report));
         let Some(draft) = draft.unwrap_or_else(|| Some(DefaultsDraft::absent())) else { return (None, None) };
         let limit = report.parse_or(draft.timeout.as_ref(), Deadline::DEFAULT.limit, |it| {
@@ -175,9 +196,10 @@ impl FileDraft {
             return (None, None);
         };
         let blamed = draft.timeout.as_ref().or(self.gate_deadline.as_ref());
-        let mistake = gate_deadline
-            .filter(|gate| limit > *gate)
-            .and_then(|gate| Some((blamed?.value.span.clone(), too_long_by_default(limit, gate))));
+        let mistake = gate_deadline.filter(|gate| limit > *gate).and_then(|gate| {
+            let place = report.place(blamed?.value.span.clone());
+            Some((place, too_long_by_default(limit, gate)))
+        });
         (Some(Deadline { limit, grace }), mistake)
     }
 }
@@ -194,24 +216,6 @@ fn too_long_by_default(limit: Duration, gate: Duration) -> Wrong {
     let message = format!("hooks at gates take up to {limit} by default, but `gate_deadline` allows {gate}");
     Wrong::new("gate-deadline", message)
         .help(format!("write `defaults: {{timeout: {gate}}}`, or raise `gate_deadline`"))
-}
-
-/// Notes each hook whose name another one above it has.
-fn report_shared_names(drafts: &[Option<HookDraft>], report: &mut Report) {
-    let mut first: HashMap<&str, &Field> = HashMap::new();
-    for field in drafts.iter().flatten().filter_map(|it| it.name.as_ref()) {
-        let Some(name) = field.value.text().filter(|it| HookName::parse(it).is_some()) else { continue };
-        if let Some(before) = first.get(name) {
-            let place = report.place_of(&before.value.span, &field.value.span);
-            let message = format!("another hook is called {}, {place}", quoted(name));
-            report.push(
-                field.value.span.clone(),
-                Wrong::new("twice", message).help("give each hook a name of its own"),
-            );
-        } else {
-            first.insert(name, field);
-        }
-    }
 }
 
 fn docker(node: &Node) -> Result<String, Wrong> {

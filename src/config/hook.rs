@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::node::{Node, Span};
+use super::node::Node;
 use super::program::Find;
 use super::quantity::{self, Zero, show_duration};
-use super::report::{Report, Wrong, quoted};
+use super::report::{Place, Report, Wrong, quoted};
 use super::scalar;
 use super::table::{Field, table};
 use super::{action, condition, point};
@@ -41,7 +41,7 @@ table! {
     synonyms { "attempts": "max_attempts", "max": "max_attempts", "backoff": "delay", "interval": "delay" }
 }
 
-/// What a hook is read with: things of the file that are not its own.
+/// What a hook is read with: things of its file and of the whole that are not its own.
 pub(super) struct Setting<'a> {
     /// The directory of the file, absolute.
     pub(super) directory: &'a Path,
@@ -51,7 +51,7 @@ pub(super) struct Setting<'a> {
     /// The longest that a gate may take; `None` if that could not be read.
     pub(super) gate_deadline: Option<Duration>,
     /// What is wrong with `inherited` for a hook at a gate.
-    pub(super) fits_gates: Option<(Span, Wrong)>,
+    pub(super) fits_gates: Option<(Place, Wrong)>,
 }
 
 impl HookDraft {
@@ -130,13 +130,13 @@ impl HookDraft {
                 _ => Ok(limit),
             }
         });
-        if let Some((span, wrong)) = &setting.fits_gates
+        if let Some((place, wrong)) = &setting.fits_gates
             && gates
             && runs
             && self.timeout.is_none()
             && !self.outline.settles(&["timeout"])
         {
-            report.push(span.clone(), wrong.clone());
+            report.push_at(place.clone(), wrong.clone());
         }
         let grace = report.parse_or(self.kill_after.as_ref(), inherited.grace, |node| {
             quantity::duration(node, Zero::Allowed)

@@ -13,9 +13,11 @@
 mod action;
 mod condition;
 mod document;
+mod dropin;
 mod environment;
 mod file;
 mod hook;
+mod hooks;
 mod launch;
 mod near;
 mod node;
@@ -32,25 +34,32 @@ mod snippet;
 mod source;
 mod syntax;
 mod table;
+mod written;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hook::{Hook, Outage};
-use crate::trust;
+use crate::hook::{Hook, HookName, Outage};
 
+use report::Wrong;
+
+pub use hooks::Origin;
 pub use plugin::PluginName;
 pub use quantity::show_duration;
 pub use report::{Diagnostic, Report};
 pub use salvage::{Salvaged, salvage};
+pub use written::Written;
 
 /// What boathook does, as resolved from its file.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file, absolute.
     pub path: PathBuf,
+    /// The file, as it was named.
+    pub named: PathBuf,
     /// Where the engine's API is: `unix://` and an absolute path.
     pub docker: String,
     /// Where the journal is kept; absolute.
@@ -67,8 +76,14 @@ pub struct Config {
     pub output_bytes_max: usize,
     /// How long running hooks may go on when boathook is told to stop. Zero: not at all.
     pub drain: Duration,
-    /// The hooks, in the order of the file; no two share a name.
+    /// The hooks; no two share a name. Those of the file, then those of the drop-ins, but one that
+    /// replaces another stands where the first of its name stood.
     pub hooks: Vec<Arc<Hook>>,
+    /// Where each hook was declared.
+    pub origins: BTreeMap<HookName, Origin>,
+    /// What lies among the drop-ins and looks as if it were one, but is not read: an editor's backup,
+    /// say.
+    pub passed_over: Vec<PathBuf>,
 }
 
 impl Config {
@@ -88,37 +103,52 @@ impl Config {
     pub const DRAIN: Duration = Duration::from_secs(10);
 }
 
-/// Reads and checks the configuration in `path`.
+/// Reads and checks the configuration in `path` and its drop-ins.
 ///
-/// Looks at the file, at every program that it names, and at every directory above them.
+/// Looks at the files, at every program that they name, and at every directory above them.
 ///
 /// # Errors
 ///
-/// With all mistakes at once, in the order of the file. A file that cannot be read is one mistake.
+/// With all mistakes at once, file by file. A file that cannot be read is one mistake.
 pub fn load(path: &Path) -> Result<Config, Report> {
-    let text = source::read(path).map_err(|unreadable| {
-        let mut report = Report::new(path, &unreadable.text);
-        report.push(unreadable.span, unreadable.wrong);
-        report
-    })?;
-    let mut report = Report::new(path, &text);
-    if let Err(distrust) = trust::vet(path) {
-        report.push(0..0, program::untrusted(&distrust));
+    Written::read(path).check()
+}
+
+impl Written {
+    /// The configuration that was written, if nothing is wrong with it.
+    ///
+    /// Looks at every program that is named, and at every directory above them.
+    ///
+    /// # Errors
+    ///
+    /// With all mistakes at once, file by file.
+    pub fn check(&self) -> Result<Config, Report> {
+        let main = self.main().directory();
+        let find = |written: &str, directory: &Path| {
+            program::find(written, directory).map_err(|wrong| point_at(&main, written, directory, wrong))
+        };
+        let mut report = Report::new(&self.main().path, self.main().shown());
+        match file::resolve(self, &find, &mut report) {
+            Some(config) if report.is_empty() => Ok(config),
+            _ => Err(report),
+        }
     }
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let directory = absolute.parent().unwrap_or(Path::new("/")).to_owned();
-    let find = |written: &str| program::find(written, &directory);
-    let config = file::resolve(&absolute, &text, &find, &mut report);
-    match config {
-        Some(config) if report.is_empty() => Ok(config),
-        _ => Err(report),
+}
+
+/// `wrong`, with the fix for a path in a drop-in that was meant to begin at the `main` directory.
+fn point_at(main: &Path, written: &str, directory: &Path, wrong: Wrong) -> Wrong {
+    let meant = || written.contains('/') && !directory.join(written).exists() && main.join(written).is_file();
+    if directory == main || !meant() {
+        return wrong;
     }
+    wrong.help(format!("write `../{written}`: a path is relative to the file in which it stands"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use super::written::{Piece, Written};
     use super::{Report, file};
 
     /// Every key that is read, in every style of YAML.
@@ -188,7 +218,11 @@ mod tests {
             let text = spoiled(if nth % 2 == 0 { SOUND } else { WRONG }, &mut chance);
             let mut report = Report::new(Path::new("c.yaml"), &text);
 
-            let config = file::resolve(Path::new("/c.yaml"), &text, &|it| Ok(it.into()), &mut report);
+            let pieces = ["c.yaml", "hooks.d/c.yaml"].map(|it| Piece::new(it.into(), text.clone()));
+            let [main, drop_in] = pieces;
+            let drop_ins = if nth % 3 == 0 { vec![drop_in] } else { Vec::new() };
+            let written = Written::of(main, drop_ins);
+            let config = file::resolve(&written, &|it, _| Ok(it.into()), &mut report);
 
             assert!(config.is_some() || !report.is_empty(), "refused without a word:\n{text}");
             for mistake in report.diagnostics() {

@@ -1,6 +1,5 @@
 //! Everything that is wrong with a configuration, each mistake with its place and its fix.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -59,28 +58,45 @@ impl Wrong {
     }
 }
 
-/// Everything that is wrong with a file, in its order, and then with files that it names.
+/// A place in one of the files that a report is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Which file, as [`Report::open`] counts them.
+    file: usize,
+    span: Span,
+}
+
+/// Everything that is wrong with the files of a configuration, file by file in the order in which
+/// they are read, and in the order of each file.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// The files that mistakes are in, in the order in which they were met. Never empty.
+    files: Vec<Text>,
+    /// Which of them is read now.
+    current: usize,
+    diagnostics: Vec<Diagnostic>,
+}
+
+#[derive(Clone, Debug)]
+struct Text {
     file: PathBuf,
     text: String,
-    diagnostics: Vec<Diagnostic>,
-    /// The texts of other files that mistakes are in.
-    elsewhere: BTreeMap<PathBuf, String>,
 }
 
 impl Report {
     /// A report on `text`, the content of `file`, without a mistake yet.
     pub(super) fn new(file: &Path, text: &str) -> Report {
-        Report {
-            file: file.to_owned(),
-            text: text.to_owned(),
-            diagnostics: Vec::new(),
-            elsewhere: BTreeMap::new(),
-        }
+        let text = Text { file: file.to_owned(), text: text.to_owned() };
+        Report { files: vec![text], current: 0, diagnostics: Vec::new() }
     }
 
-    /// Every mistake, by place.
+    /// Goes on with another file: spans are places in its `text` from here on.
+    pub(super) fn open(&mut self, file: &Path, text: &str) {
+        self.current = self.files.len();
+        self.files.push(Text { file: file.to_owned(), text: text.to_owned() });
+    }
+
+    /// Every mistake, by file and place.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
@@ -93,37 +109,52 @@ impl Report {
     /// Notes a mistake at `span`, unless it was noted there before: a value that an alias repeats is
     /// read more than once.
     pub(super) fn push(&mut self, span: Span, wrong: Wrong) {
-        let diagnostic = diagnostic(&self.file, &self.text, span, wrong);
-        self.insert(diagnostic);
+        self.push_at(self.place(span), wrong);
     }
 
-    /// Notes a mistake at `span` of another file, `file` with the content `text`, after all mistakes
-    /// of this one.
-    pub(super) fn push_elsewhere(&mut self, file: &Path, text: &str, span: Span, wrong: Wrong) {
-        self.elsewhere.entry(file.to_owned()).or_insert_with(|| text.to_owned());
-        self.insert(diagnostic(file, text, span, wrong));
-    }
-
-    fn insert(&mut self, diagnostic: Diagnostic) {
-        let place = |it: &Diagnostic| {
-            let file = (it.file != self.file).then(|| it.file.clone());
-            (file, it.span.start, it.code)
-        };
-        let after = self.diagnostics.partition_point(|it| place(it) <= place(&diagnostic));
+    /// As [`Report::push`], in a file that may have been left since.
+    pub(super) fn push_at(&mut self, place: Place, wrong: Wrong) {
+        let Place { file, span } = place;
+        let Text { file: name, text } = &self.files[file];
+        let (line, column) = position(text, span.start);
+        let Wrong { code, message, help } = wrong;
+        let (message, help) = (printable(&message), help.as_deref().map(printable));
+        let diagnostic = Diagnostic { file: name.clone(), line, column, span, message, help, code };
+        let order = |it: &Diagnostic| (self.number_of(&it.file), it.span.start, it.code);
+        let after = self.diagnostics.partition_point(|it| order(it) <= order(&diagnostic));
         if !self.diagnostics.iter().any(|it| it.tells(&diagnostic)) {
             self.diagnostics.insert(after, diagnostic);
         }
     }
 
-    /// The content of the file that a mistake is in.
-    fn text_of(&self, diagnostic: &Diagnostic) -> &str {
-        let elsewhere = (diagnostic.file != self.file).then(|| self.elsewhere.get(&diagnostic.file));
-        elsewhere.flatten().unwrap_or(&self.text)
+    /// Notes a mistake at `span` of a file that the one that is read now names, with the content
+    /// `text`.
+    pub(super) fn push_elsewhere(&mut self, file: &Path, text: &str, span: Span, wrong: Wrong) {
+        let known = self.files.iter().position(|it| it.file == file);
+        let number = known.unwrap_or_else(|| {
+            self.files.push(Text { file: file.to_owned(), text: text.to_owned() });
+            self.files.len() - 1
+        });
+        self.push_at(Place { file: number, span }, wrong);
+    }
+
+    /// The place of `span` in the file that is read now.
+    pub(super) fn place(&self, span: Span) -> Place {
+        Place { file: self.current, span }
+    }
+
+    fn number_of(&self, file: &Path) -> usize {
+        self.files.iter().position(|it| it.file == file).expect("a mistake is in one of the files")
+    }
+
+    /// The text of the file that is read now.
+    fn text(&self) -> &str {
+        &self.files[self.current].text
     }
 
     /// Where `earlier` is, for a message about `later`.
     pub(super) fn place_of(&self, earlier: &Span, later: &Span) -> String {
-        let line = |span: &Span| position(&self.text, span.start).0;
+        let line = |span: &Span| position(self.text(), span.start).0;
         match line(earlier) {
             same if same == line(later) => "earlier in this line".to_owned(),
             line => format!("in line {line}"),
@@ -181,17 +212,11 @@ impl fmt::Display for Shown<'_> {
             if nth > 0 {
                 writeln!(f)?;
             }
-            writeln!(f, "{}", Snippet { diagnostic, text: report.text_of(diagnostic), paint: *paint })?;
+            let text = &report.files[report.number_of(&diagnostic.file)].text;
+            writeln!(f, "{}", Snippet { diagnostic, text, paint: *paint })?;
         }
         Ok(())
     }
-}
-
-fn diagnostic(file: &Path, text: &str, span: Span, wrong: Wrong) -> Diagnostic {
-    let (line, column) = position(text, span.start);
-    let Wrong { code, message, help } = wrong;
-    let (message, help) = (printable(&message), help.as_deref().map(printable));
-    Diagnostic { file: file.to_owned(), line, column, span, message, help, code }
 }
 
 /// The line and column of a byte, both from 1, the column in characters.
@@ -242,6 +267,20 @@ mod tests {
 
         let messages: Vec<_> = report.diagnostics().iter().map(|it| it.message.as_str()).collect();
         assert_eq!(messages, ["first", "second"]);
+    }
+
+    #[test]
+    fn each_mistake_is_shown_with_the_line_of_its_own_file() {
+        let mut report = Report::new(Path::new("c.yaml"), "one\ntwo\n");
+        let first = report.place(4..7);
+        report.open(Path::new("hooks.d/a.yaml"), "three\n");
+        report.push(0..5, Wrong::new("b", "in the second file"));
+        report.push_at(first, Wrong::new("a", "in the first file"));
+
+        let shown = report.to_string();
+        let (before, after) = shown.split_once("hooks.d/a.yaml:1:1: in the second file").expect("it is told");
+        assert!(before.starts_with("c.yaml:2:1: in the first file") && before.contains("2 | two"), "{shown}");
+        assert!(after.contains("1 | three"), "{shown}");
     }
 
     #[test]

@@ -19,6 +19,13 @@ pub(super) struct Keys {
     pub(super) synonyms: &'static [(&'static str, &'static str)],
 }
 
+impl Keys {
+    /// Whether `key` is one of them, or will be.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.now.contains(&key) || self.later.contains(&key)
+    }
+}
+
 /// A key that was written, and its value.
 #[derive(Clone, Debug)]
 pub(super) struct Field {

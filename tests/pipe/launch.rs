@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::world::{Config, World};
-use crate::engine::{BoathookOptions, DockerdOptions, Sandbox, wait_for};
+use crate::engine::{BoathookOptions, DockerdOptions, Generation, Sandbox, wait_for};
 
 /// Tells what can be seen of a process from within, one `name=value` a line.
 const VIEW: &str = r#"#!/bin/sh -eu
@@ -84,7 +84,9 @@ fn create(world: &World) {
 
 #[test]
 fn a_hook_that_says_nothing_is_root_with_a_session_and_nothing_open_of_its_own() {
-    let Some(world) = World::start_with(&Config::new().hook(&view_hook("plain", "")), prepare) else {
+    let Some(world) =
+        World::start_with(Generation::V20_10, &Config::new().hook(&view_hook("plain", "")), prepare)
+    else {
         return;
     };
 
@@ -110,7 +112,7 @@ fn each_key_holds_and_the_user_has_nothing_left_of_root() {
         ", user: daemon, working_dir: /usr, umask: \"027\", environment: [A=own], env_file: hook.env, \
          rlimits: {nofile: 64:128, core: 0}, no_new_privileges: true",
     ));
-    let Some(world) = World::start_with(&config, prepare) else { return };
+    let Some(world) = World::start_with(Generation::V20_10, &config, prepare) else { return };
 
     create(&world);
 
@@ -179,7 +181,7 @@ fn what_keeps_a_script_from_starting_is_told_as_that() {
         .hook("{name: gone, at: post_create, exec: [./view], working_dir: gone}")
         .hook("{name: exits, at: post_create, rlimits: {core: 0}, shell: exit 1}")
         .hook("{name: dies, at: post_create, rlimits: {core: 0}, shell: kill -KILL $$}");
-    let Some(world) = World::start_with(&config, |sandbox| {
+    let Some(world) = World::start_with(Generation::V20_10, &config, |sandbox| {
         prepare(sandbox);
         sandbox.write_program("closed", "#!/bin/sh\nexit 0\n");
         let closed = sandbox.dir().join("closed");
@@ -210,7 +212,7 @@ fn a_variable_of_the_hook_means_nothing_to_what_still_has_roots_rights() {
     let config = Config::new().hook(
         "{name: preload, at: post_create, exec: [./view], user: daemon, environment: {LD_PRELOAD: /no/such/library.so}}",
     );
-    let Some(world) = World::start_with(&config, prepare) else { return };
+    let Some(world) = World::start_with(Generation::V20_10, &config, prepare) else { return };
 
     create(&world);
 
@@ -224,7 +226,7 @@ fn a_variable_of_the_hook_means_nothing_to_what_still_has_roots_rights() {
 fn of_a_users_home_only_what_is_the_users_reaches_the_docker_client() {
     let config = Config::new()
         .hook("{name: client, at: post_create, user: backup, shell: \"cat $DOCKER_CONFIG/config.json; ls $DOCKER_CONFIG\"}");
-    let Some(world) = World::start_with(&config, |sandbox| {
+    let Some(world) = World::start_with(Generation::V20_10, &config, |sandbox| {
         prepare(sandbox);
         sandbox.write("roots/config.json", r#"{"auths": {"secret": {}}}"#);
         sandbox.write("roots/hidden", "");
