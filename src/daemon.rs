@@ -4,7 +4,10 @@
 //! parts are wired here and nowhere else, and only here are tasks spawned. Stopping goes the way
 //! the data goes: sources are told to stop, and everything after them ends as its input ends.
 
-use std::collections::HashMap;
+mod door;
+mod obeyed;
+
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -22,15 +25,17 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, Report, Salvaged};
+use crate::config::{self, Config, Salvaged};
 use crate::docker::{Docker, DockerError};
-use crate::engine::{Engine, Parts, Rules, Standing, Work};
-use crate::hook::HookSet;
+use crate::engine::{Engine, Parts, Rules, Work};
 use crate::journal::Journal;
 use crate::runner::{Runner, Secrets, Settings};
 use crate::source::authorization::Gatekeeper;
 use crate::source::events::EventSource;
 use crate::source::looks::{Looks, Watch};
+
+use door::Door;
+use obeyed::Obeyed;
 
 /// Where the engine looks for plugins (`pkg/plugins/discovery.go` in moby).
 const PLUGINS_DIR: &str = "/run/docker/plugins";
@@ -76,7 +81,8 @@ pub enum DaemonError {
 /// # Errors
 ///
 /// When it cannot begin to serve, or when a part of it fails. A configuration that cannot be used
-/// is no error: gates are then answered by `outage` until a better one is loaded.
+/// is no error: the last good one is obeyed in its place, or else gates are answered by `outage`, until
+/// a better one is loaded.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     // What boathook writes is for its own user alone, unless it says otherwise.
     umask(UMASK);
@@ -88,118 +94,113 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
             Socket::new(socket).bind()?
         }
     };
-    let loaded = config::load(path).map_err(|report| complain(&report));
-    let settled = Settled::of(loaded.as_ref().ok());
-    let rules = rules(loaded.as_ref().ok(), &salvaged);
+    let obeyed = Obeyed::at_start(path, &salvaged);
+    let settled = Settled::at_start(&obeyed, &salvaged);
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
         .build()
         .map_err(DaemonError::Runtime)?;
     runtime.block_on(async {
-        let daemon = Daemon::build(path, settled, rules)?;
-        daemon.run(listener).await
+        let stopping = CancellationToken::new();
+        let core = Core::build(settled.core.clone(), obeyed.rules(), &stopping)?;
+        let daemon = Daemon { path: path.to_owned(), settled, obeyed, parts: Running::default(), stopping };
+        daemon.run(core, listener).await
     })
 }
 
-/// What stays as it is until the daemon is started anew.
+/// What stays as it is until the daemon is started anew; of the core, until there is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Settled {
+    plugin: config::PluginName,
+    drain: Duration,
+    core: CoreSettings,
+}
+
+/// What the parts behind the plugin's socket are built with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct CoreSettings {
     docker: String,
     state_dir: PathBuf,
-    plugin: config::PluginName,
     output_bytes_max: usize,
-    drain: Duration,
 }
 
 impl Settled {
-    fn of(config: Option<&Config>) -> Settled {
-        match config {
-            Some(config) => Settled {
+    fn of(config: &Config) -> Settled {
+        Settled {
+            plugin: config.plugin.clone(),
+            drain: config.drain,
+            core: CoreSettings {
                 docker: config.docker.clone(),
                 state_dir: config.state_dir.clone(),
-                plugin: config.plugin.clone(),
                 output_bytes_max: config.output_bytes_max,
-                drain: config.drain,
             },
-            None => Settled {
-                docker: Config::DOCKER.into(),
-                state_dir: Config::STATE_DIR.into(),
-                plugin: config::PluginName::default(),
-                output_bytes_max: Config::OUTPUT_BYTES_MAX,
-                drain: Config::DRAIN,
-            },
+        }
+    }
+
+    /// The socket is bound by then, under the name that was salvaged.
+    fn at_start(obeyed: &Obeyed, salvaged: &Salvaged) -> Settled {
+        let salvaged_core = || CoreSettings {
+            docker: salvaged.docker.clone(),
+            state_dir: salvaged.state_dir.clone(),
+            output_bytes_max: Config::OUTPUT_BYTES_MAX,
+        };
+        let plugin = salvaged.plugin.clone();
+        match obeyed.config().map(Settled::of) {
+            Some(settled) => Settled { plugin, ..settled },
+            None => Settled { plugin, drain: Config::DRAIN, core: salvaged_core() },
         }
     }
 
     /// The keys whose values in `newer` wait for a restart.
     fn unlike(&self, newer: &Settled) -> Vec<&'static str> {
         let differs = [
-            ("docker", self.docker != newer.docker),
-            ("state_dir", self.state_dir != newer.state_dir),
+            ("docker", self.core.docker != newer.core.docker),
+            ("state_dir", self.core.state_dir != newer.core.state_dir),
             ("plugin", self.plugin != newer.plugin),
-            ("retention.output", self.output_bytes_max != newer.output_bytes_max),
+            ("retention.output", self.core.output_bytes_max != newer.core.output_bytes_max),
             ("drain", self.drain != newer.drain),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 }
 
-fn rules(config: Option<&Config>, salvaged: &Salvaged) -> Rules {
-    match config {
-        Some(config) => Rules {
-            hooks: HookSet::new(&config.hooks),
-            outage: config.outage,
-            gate_deadline: config.gate_deadline,
-            concurrency: config.concurrency.get(),
-            standing: Standing::Configured,
-        },
-        None => Rules {
-            hooks: HookSet::default(),
-            outage: salvaged.outage,
-            gate_deadline: Config::GATE_DEADLINE,
-            concurrency: Config::CONCURRENCY.get(),
-            standing: Standing::Unconfigured,
-        },
-    }
-}
-
-/// Every mistake of a configuration, in the log. The snippets are for `boathook check`.
-fn complain(report: &Report) {
-    for it in report.diagnostics() {
-        let place = format!("{}:{}:{}", it.file.display(), it.line, it.column);
-        let help = it.help.as_deref().unwrap_or_default();
-        error!(place, mistake = it.message, code = it.code, help, "the configuration has a mistake");
-    }
-}
-
-/// The parts of a daemon that is about to run.
-struct Daemon {
-    path: PathBuf,
-    settled: Settled,
+/// The parts behind the plugin's socket, which nothing runs yet, and nothing is connected.
+struct Core {
     engine: Engine,
     work: Work,
     looks: Looks,
     watch: Watch,
     docker: Docker,
-    stopping: CancellationToken,
 }
 
-impl Daemon {
-    /// Wires the parts. Nothing runs yet, and nothing is connected.
-    fn build(path: &Path, settled: Settled, rules: Rules) -> Result<Daemon, DaemonError> {
-        let runs_dir = settled.state_dir.join("runs");
+/// A core that runs.
+struct RunningCore {
+    /// The way in; the engine ends when it and those of the sources are gone.
+    engine: Engine,
+    /// Ends its sources.
+    stop: CancellationToken,
+    tasks: Vec<task::Id>,
+}
+
+impl Core {
+    /// Wires the parts.
+    fn build(
+        settings: CoreSettings,
+        rules: Rules,
+        stopping: &CancellationToken,
+    ) -> Result<Core, DaemonError> {
+        let runs_dir = settings.state_dir.join("runs");
         if let Err(error) = prepare(&runs_dir) {
             error!(dir = %runs_dir.display(), %error, "cannot prepare the directory for runs: hooks will fail");
         }
-        let docker = Docker::at(&settled.docker, &Secrets::fresh())?;
-        let stopping = CancellationToken::new();
+        let docker = Docker::at(&settings.docker, &Secrets::fresh())?;
         let runner = Runner::new(Settings {
             runs_dir,
-            docker_host: settled.docker.clone(),
+            docker_host: settings.docker,
             home: home(),
             host: gethostname().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default(),
-            output_bytes_max: settled.output_bytes_max,
+            output_bytes_max: settings.output_bytes_max,
         })
         .map_err(DaemonError::Runtime)?;
         let (engine, work) = Engine::new(Parts {
@@ -210,58 +211,129 @@ impl Daemon {
             stopping: stopping.clone(),
         });
         let (looks, watch) = Looks::new(docker.clone(), engine.clone());
-        Ok(Daemon { path: path.to_owned(), settled, engine, work, looks, watch, docker, stopping })
+        Ok(Core { engine, work, looks, watch, docker })
     }
 
-    async fn run(self, listener: Listener) -> Result<(), DaemonError> {
-        let Daemon { path, settled, engine, work, looks, watch, docker, stopping } = self;
-        let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
-        let stop = CancellationToken::new();
-        let gatekeeper = Gatekeeper::new(engine.clone(), docker.clone(), looks.clone());
-        let plugin = Plugin::builder().authorization(gatekeeper).build();
-        let events = EventSource::new(docker, looks, engine.clone());
+    fn gatekeeper(&self) -> Gatekeeper {
+        Gatekeeper::new(self.engine.clone(), self.docker.clone(), self.looks.clone())
+    }
 
-        let mut parts = Running::default();
-        parts.spawn("engine", async {
-            work.run().await;
-            Ok(())
-        });
-        parts.spawn("looks", async {
-            watch.run().await;
-            Ok(())
-        });
-        parts.spawn("events", {
-            let stop = stop.clone();
-            async {
-                events.run(stop).await;
+    fn start(self, parts: &mut Running) -> RunningCore {
+        let Core { engine, work, looks, watch, docker } = self;
+        let events = EventSource::new(docker, looks, engine.clone());
+        let stop = CancellationToken::new();
+        let told = stop.clone();
+        let tasks = vec![
+            parts.spawn("engine", async {
+                work.run().await;
                 Ok(())
-            }
-        });
-        let (told, limit) = (stop.clone().cancelled_owned(), settled.drain + ANSWER_LIMIT);
-        parts.spawn("plugin", async move {
+            }),
+            parts.spawn("looks", async {
+                watch.run().await;
+                Ok(())
+            }),
+            parts.spawn("events", async {
+                events.run(told).await;
+                Ok(())
+            }),
+        ];
+        RunningCore { engine, stop, tasks }
+    }
+}
+
+/// The daemon around its core.
+struct Daemon {
+    path: PathBuf,
+    settled: Settled,
+    obeyed: Obeyed,
+    parts: Running,
+    stopping: CancellationToken,
+}
+
+impl Daemon {
+    async fn run(mut self, core: Core, listener: Listener) -> Result<(), DaemonError> {
+        let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
+        let door = Door::to(core.gatekeeper());
+        let plugin = Plugin::builder().authorization(door.clone()).build();
+        let mut core = core.start(&mut self.parts);
+        let closing = CancellationToken::new();
+        let (told, limit) = (closing.clone().cancelled_owned(), self.settled.drain + ANSWER_LIMIT);
+        self.parts.spawn("plugin", async move {
             let drained = plugin.serve(listener, told, limit).await?;
             info!(?drained, "the plugin socket is closed");
             Ok(())
         });
-        notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
-        info!(config = %path.display(), plugin = %settled.plugin, "boathook serves");
+        notify(&[NotifyState::Ready, NotifyState::Status(&self.obeyed.status())]);
+        info!(config = %self.path.display(), plugin = %self.settled.plugin, "boathook serves");
 
         let fault = loop {
             tokio::select! {
-                ended = parts.next() => break ended,
+                ended = self.parts.next() => break ended,
                 asked = signals.next() => match asked {
-                    Asked::Reload => reload(&path, &settled, &engine),
+                    Asked::Reload => core = self.reload(core, &door),
                     Asked::Stop => break Ok(()),
                 },
             }
         };
         // The engine ends when nobody can send to it any more.
-        drop(engine);
-        stop.cancel();
+        drop((core.engine, door));
+        core.stop.cancel();
+        closing.cancel();
         notify(&[NotifyState::Stopping]);
-        info!(drain = ?settled.drain, "boathook stops");
-        let drained = drain(&mut parts, &mut signals, settled.drain, &stopping).await;
+        info!(drain = ?self.settled.drain, "boathook stops");
+        let drained = drain(&mut self.parts, &mut signals, self.settled.drain, &self.stopping).await;
         fault.and(drained)
+    }
+
+    /// Puts the configuration in place of the one that is obeyed, if it holds no mistake.
+    fn reload(&mut self, core: RunningCore, door: &Door) -> RunningCore {
+        notify(&[NotifyState::Reloading]);
+        let core = match obeyed::load(&self.path) {
+            Ok(config) => self.obey(config, core, door),
+            Err(_) => {
+                error!("the new configuration has mistakes: the old one goes on");
+                core
+            }
+        };
+        notify(&[NotifyState::Ready, NotifyState::Status(&self.obeyed.status())]);
+        core
+    }
+
+    fn obey(&mut self, config: Config, core: RunningCore, door: &Door) -> RunningCore {
+        let (hooks, newer) = (config.hooks.len(), Settled::of(&config));
+        let before = std::mem::replace(&mut self.obeyed, Obeyed::Written(config));
+        let core = match before.config() {
+            // No hook has run, nobody is being asked for a verdict that the old core alone can give.
+            None if self.settled.core != newer.core => self.replace(core, newer.core.clone(), door),
+            _ => core,
+        };
+        let waiting = self.settled.unlike(&newer);
+        if !waiting.is_empty() {
+            warn!(keys = waiting.join(", "), "changes of these keys wait for a restart");
+        }
+        core.engine.obey(self.obeyed.rules());
+        info!(hooks, "the configuration is reloaded");
+        core
+    }
+
+    /// Starts a core with other settings, and lets the old one end behind it: the socket stays open, and
+    /// calls that the old one has been asked about are answered by it.
+    fn replace(&mut self, old: RunningCore, settings: CoreSettings, door: &Door) -> RunningCore {
+        let (docker, state_dir) = (settings.docker.clone(), settings.state_dir.clone());
+        let new = match Core::build(settings.clone(), self.obeyed.rules(), &self.stopping) {
+            Ok(core) => core,
+            Err(error) => {
+                error!(%error, "cannot start with the new settings");
+                return old;
+            }
+        };
+        door.lead_to(new.gatekeeper());
+        let new = new.start(&mut self.parts);
+        self.parts.dismiss(&old.tasks);
+        old.stop.cancel();
+        self.settled.core = settings;
+        info!(docker, state_dir = %state_dir.display(), "started anew with settings that could not be read before");
+        new
     }
 }
 
@@ -286,26 +358,6 @@ async fn drain(
         }
     }
     result
-}
-
-/// Puts the configuration in place of the one that runs, if it holds no mistake.
-fn reload(path: &Path, settled: &Settled, engine: &Engine) {
-    notify(&[NotifyState::Reloading]);
-    match config::load(path) {
-        Ok(config) => {
-            let waiting = settled.unlike(&Settled::of(Some(&config)));
-            if !waiting.is_empty() {
-                warn!(keys = waiting.join(", "), "changes of these keys wait for a restart");
-            }
-            engine.obey(rules(Some(&config), &Salvaged::default()));
-            info!(hooks = config.hooks.len(), "the configuration is reloaded");
-        }
-        Err(report) => {
-            complain(&report);
-            error!("the new configuration has mistakes: the old one goes on");
-        }
-    }
-    notify(&[NotifyState::Ready]);
 }
 
 /// Tells systemd, if it is there.
@@ -336,6 +388,8 @@ fn home() -> String {
 struct Running {
     tasks: JoinSet<(&'static str, Result<(), DaemonError>)>,
     names: HashMap<task::Id, &'static str>,
+    /// Tasks that have been told to end before the others.
+    dismissed: HashSet<task::Id>,
 }
 
 impl Running {
@@ -343,9 +397,15 @@ impl Running {
         &mut self,
         part: &'static str,
         task: impl Future<Output = Result<(), DaemonError>> + Send + 'static,
-    ) {
-        let handle = self.tasks.spawn(async move { (part, task.await) });
-        self.names.insert(handle.id(), part);
+    ) -> task::Id {
+        let id = self.tasks.spawn(async move { (part, task.await) }).id();
+        self.names.insert(id, part);
+        id
+    }
+
+    /// Expects these tasks to end.
+    fn dismiss(&mut self, tasks: &[task::Id]) {
+        self.dismissed.extend(tasks);
     }
 
     fn is_empty(&self) -> bool {
@@ -354,12 +414,15 @@ impl Running {
 
     /// Waits for a part that ends although nobody has told it to: a fault even without an error.
     async fn next(&mut self) -> Result<(), DaemonError> {
-        match self.tasks.join_next().await {
-            Some(Ok((_, Err(error)))) => Err(error),
-            Some(Ok((part, Ok(())))) => Err(DaemonError::Fault { part, source: None }),
-            Some(Err(panic)) => Err(self.panicked(panic)),
-            None => Ok(()),
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            match ended {
+                Ok((id, (_, Ok(())))) if self.dismissed.remove(&id) => {}
+                Ok((_, (_, Err(error)))) => return Err(error),
+                Ok((_, (part, Ok(())))) => return Err(DaemonError::Fault { part, source: None }),
+                Err(panic) => return Err(self.panicked(panic)),
+            }
         }
+        Ok(())
     }
 
     /// Waits for a part that has been told to end.

@@ -218,10 +218,15 @@ fn too_long_by_default(limit: Duration, gate: Duration) -> Wrong {
         .help(format!("write `defaults: {{timeout: {gate}}}`, or raise `gate_deadline`"))
 }
 
+/// Whether `text` is an address that `docker` may have.
+pub(super) fn is_docker(text: &str) -> bool {
+    text.strip_prefix("unix://").is_some_and(|it| it.starts_with('/'))
+}
+
 fn docker(node: &Node) -> Result<String, Wrong> {
     let text = scalar::nonempty(node)?;
     match text.split_once("://") {
-        Some(("unix", path)) if path.starts_with('/') => Ok(text.to_owned()),
+        Some(("unix", _)) if is_docker(text) => Ok(text.to_owned()),
         Some(("unix", path)) => {
             Err(Wrong::new("path", format!("wants an absolute path, this is {}", quoted(path)))
                 .help(format!("write `unix:///{path}`")))

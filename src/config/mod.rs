@@ -16,6 +16,7 @@ mod document;
 mod dropin;
 mod environment;
 mod file;
+mod good;
 mod hook;
 mod hooks;
 mod launch;
@@ -46,6 +47,7 @@ use crate::hook::{Hook, HookName, Outage};
 
 use report::Wrong;
 
+pub use good::{Good, GoodError};
 pub use hooks::Origin;
 pub use plugin::PluginName;
 pub use quantity::show_duration;

@@ -1,45 +1,108 @@
 //! What can be known of a configuration that is broken.
 //!
 //! The daemon serves its socket even then, and answers as `outage` says. A guess is never more
-//! dangerous than none: what is read here is either the default or what stands in the file.
+//! dangerous than none: what is read here is what stands in the file, or, where the file cannot be read
+//! to its end, in the last good one, or else the default.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::Config;
 use super::document;
-use super::node::Node;
+use super::file;
+use super::good::Good;
+use super::node::{Node, Value};
 use super::plugin::PluginName;
 use super::report::Report;
 use super::source;
 use crate::hook::Outage;
 
 /// What the daemon needs to answer docker at all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salvaged {
     /// The name of the socket.
     pub plugin: PluginName,
     /// What every gate answers.
     pub outage: Outage,
+    /// Where the engine's API is.
+    pub docker: String,
+    /// Where the journal, and the last good configuration, are kept.
+    pub state_dir: PathBuf,
+}
+
+impl Default for Salvaged {
+    fn default() -> Salvaged {
+        Salvaged {
+            plugin: PluginName::default(),
+            outage: Outage::default(),
+            docker: Config::DOCKER.to_owned(),
+            state_dir: Config::STATE_DIR.into(),
+        }
+    }
 }
 
 /// Reads what can be read of the configuration in `path`; the rest is as if it were not written.
 ///
-/// A file that is missing or that others could write is read like any other: with neither key in it,
-/// gates are open under the default name anyway.
+/// A file that is missing or that others could write is read like any other: with none of the keys in
+/// it, gates are open under the default name anyway.
 pub fn salvage(path: &Path) -> Salvaged {
-    source::read(path).map(|text| from_text(path, &text)).unwrap_or_default()
+    let found = source::read(path).map(|text| Found::of(&text)).unwrap_or_default();
+    if found.complete {
+        return found.or_default();
+    }
+    let state_dir = found.state_dir.clone().unwrap_or_else(|| Config::STATE_DIR.into());
+    let good = Good::find(&state_dir, path).ok().flatten();
+    found.or(good.map(|it| Found::of(it.text())).unwrap_or_default()).or_default()
 }
 
-fn from_text(path: &Path, text: &str) -> Salvaged {
-    let root = document::read(text, &mut Report::new(path, text)).root;
-    let root = root.as_ref();
-    let name = root
-        .and_then(|it| it.get("plugin")?.get("name")?.text().map(str::to_owned))
-        .or_else(|| plugin_name(text).map(str::to_owned));
-    let outage =
-        root.and_then(|it| it.get("outage").and_then(Node::text)).or_else(|| values(text, "outage").next());
-    Salvaged {
-        plugin: name.and_then(|it| PluginName::parse(&it)).unwrap_or_default(),
-        outage: outage.and_then(outage_word).unwrap_or_default(),
+/// What was found in a text; `None`: not there, or not to be understood.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    plugin: Option<PluginName>,
+    outage: Option<Outage>,
+    docker: Option<String>,
+    state_dir: Option<PathBuf>,
+    /// Whether the text was read to its end, so that what was not found is not there.
+    complete: bool,
+}
+
+impl Found {
+    fn of(text: &str) -> Found {
+        let document = document::read(text, &mut Report::new(Path::new(""), text));
+        let root = document.root.as_ref();
+        let complete = document.complete && root.is_some_and(|it| matches!(it.value, Value::Map(_)));
+        let value = |key: &'static str| {
+            let read = root.and_then(|it| it.get(key));
+            read.and_then(Node::text).or_else(|| values(text, key).next().filter(|_| !complete))
+        };
+        let name = root.and_then(|it| it.get("plugin")?.get("name")?.text()).or_else(|| plugin_name(text));
+        Found {
+            plugin: name.and_then(PluginName::parse),
+            outage: value("outage").and_then(outage_word),
+            docker: value("docker").filter(|it| file::is_docker(it)).map(str::to_owned),
+            state_dir: value("state_dir").filter(|it| it.starts_with('/')).map(PathBuf::from),
+            complete,
+        }
+    }
+
+    /// What was found here, and for the rest what was found in `other`.
+    fn or(self, other: Found) -> Found {
+        Found {
+            plugin: self.plugin.or(other.plugin),
+            outage: self.outage.or(other.outage),
+            docker: self.docker.or(other.docker),
+            state_dir: self.state_dir.or(other.state_dir),
+            complete: self.complete,
+        }
+    }
+
+    fn or_default(self) -> Salvaged {
+        let default = Salvaged::default();
+        Salvaged {
+            plugin: self.plugin.unwrap_or(default.plugin),
+            outage: self.outage.unwrap_or(default.outage),
+            docker: self.docker.unwrap_or(default.docker),
+            state_dir: self.state_dir.unwrap_or(default.state_dir),
+        }
     }
 }
 
@@ -77,12 +140,10 @@ fn bare(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use super::{Outage, PluginName, Salvaged, from_text};
+    use super::{Found, Outage, Path, PluginName, Salvaged};
 
     fn salvaged(text: &str) -> (String, Outage) {
-        let Salvaged { plugin, outage } = from_text(Path::new("c.yaml"), text);
+        let Salvaged { plugin, outage, .. } = Found::of(text).or_default();
         (plugin.to_string(), outage)
     }
 
@@ -102,6 +163,31 @@ mod tests {
 
             assert_eq!(salvaged(&text), ("gate".to_owned(), Outage::Closed), "{text}");
         }
+    }
+
+    #[test]
+    fn where_docker_and_the_state_are_is_found_above_and_below_a_syntax_error() {
+        for text in [
+            "docker: unix:///run/x.sock\nhooks: [\nstate_dir: /srv/state\n",
+            "state_dir: \"/srv/state\"\nhooks: [\ndocker: unix:///run/x.sock # ours\n",
+        ] {
+            let Salvaged { docker, state_dir, .. } = Found::of(text).or_default();
+
+            assert_eq!(docker, "unix:///run/x.sock", "{text}");
+            assert_eq!(state_dir, Path::new("/srv/state"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_ends_early_leaves_the_rest_to_another_and_a_whole_one_does_not() {
+        let other = || Found::of("version: 1\nplugin: {name: mine}\noutage: closed\n");
+
+        for text in ["", "# nothing\n", "hooks: [\n", "- a\n"] {
+            assert!(!Found::of(text).complete, "{text}");
+        }
+        assert!(Found::of("version: 1\nhooks: 3\n").complete);
+        let salvaged = Found::of("outage: open\nhooks: [\n").or(other()).or_default();
+        assert_eq!((salvaged.plugin.as_str(), salvaged.outage), ("mine", Outage::Open));
     }
 
     #[test]

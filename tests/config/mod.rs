@@ -4,6 +4,7 @@
 //! what is said about it must be `NAME.out` to the letter. `BLESS=1` writes the `.out` files anew.
 
 mod drop_ins;
+mod good;
 mod pairs;
 mod resolved;
 mod scratch;

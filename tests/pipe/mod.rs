@@ -1,5 +1,6 @@
 //! `docker run` and `docker rm` run scripts on a real engine.
 
+mod config;
 mod gates;
 mod launch;
 mod life;
