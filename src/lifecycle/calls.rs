@@ -33,8 +33,11 @@ struct Open {
 }
 
 impl Calls {
-    /// Takes note of a call that was let through or answered.
-    pub(super) fn note(&mut self, call: &Call) {
+    /// Takes note of a call that was let through or answered. True: it is a hook's own.
+    ///
+    /// Only a call that was let through as a hook's own is answered as one: whoever shows a secret
+    /// that nobody has is anyone else.
+    pub(super) fn note(&mut self, call: &Call) -> bool {
         self.forget_old(call.at);
         match call.turn {
             Turn::Opened => {
@@ -42,13 +45,26 @@ impl Calls {
                     self.open.pop_front();
                 }
                 self.open.push_back(Open { call: call.clone(), answered_at: None });
+                call.nested.is_some()
             }
             Turn::Closed { .. } => {
-                let answered = self.open.iter_mut().find(|it| it.answered_at.is_none() && it.is(call));
-                if let Some(open) = answered {
-                    open.answered_at = Some(call.at);
+                let mut open = self.open.iter_mut().filter(|it| it.answered_at.is_none() && it.asks_as(call));
+                let same_caller = open.find(|it| it.call.nested == call.nested);
+                let nested = same_caller.is_some() && call.nested.is_some();
+                match same_caller {
+                    Some(open) => open.answered_at = Some(call.at),
+                    None => self.answer_anyone(call),
                 }
+                nested
             }
+        }
+    }
+
+    fn answer_anyone(&mut self, call: &Call) {
+        let anyones =
+            |it: &&mut Open| it.answered_at.is_none() && it.call.nested.is_none() && it.asks_as(call);
+        if let Some(open) = self.open.iter_mut().find(anyones) {
+            open.answered_at = Some(call.at);
         }
     }
 
@@ -86,8 +102,8 @@ impl Calls {
 }
 
 impl Open {
-    fn is(&self, other: &Call) -> bool {
-        self.call.kind == other.kind && self.call.target == other.target && self.call.nested == other.nested
+    fn asks_as(&self, other: &Call) -> bool {
+        self.call.kind == other.kind && self.call.target == other.target
     }
 }
 

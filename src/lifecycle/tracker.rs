@@ -96,11 +96,11 @@ impl Tracker {
     /// Takes in that an API call was let through or answered, and tells the points that are known
     /// to have been reached now that it is clear who made a container.
     pub fn hear(&mut self, call: &Call) -> Vec<Event> {
-        self.calls.note(call);
+        let nested = self.calls.note(call);
         let mut events = Vec::new();
         if let Turn::Closed { created: Some(id) } = &call.turn {
             let subject = Subject::container(&call.engine, id);
-            if call.nested.is_some() && !self.gone.contains(&subject) {
+            if nested && !self.gone.contains(&subject) {
                 self.lives.entry(subject.clone()).or_insert_with(Life::new).nested = true;
             }
             events.extend(self.release(&subject));
@@ -842,6 +842,21 @@ mod tests {
         assert_eq!(points(&at_first), []);
         assert_eq!(points(&then), [Point::PostCreate]);
         assert!(then[0].nested && later[0].nested);
+    }
+
+    #[test]
+    fn a_secret_that_no_hook_has_makes_no_container_a_hooks_own() {
+        let mut tracker = Tracker::default();
+        // Let through as anybody's, as nobody has that secret.
+        let create = call(0, CallKind::Create, "");
+        tracker.hear(&create);
+        let shown = Call { nested: Some("made up".into()), ..create };
+
+        tracker.hear(&answered(5, &shown, Some(ID)));
+        let events = see_all(&mut tracker, [told(6, Saw::Created)]);
+
+        assert_eq!(points(&events), [Point::PostCreate]);
+        assert!(!events[0].nested);
     }
 
     #[test]
