@@ -4,8 +4,8 @@
 //! dockerd, a real boathook and the docker client run as on a host of their own. Several live side by
 //! side and share nothing but programs. What a test expects of boathook is not known here.
 //!
-//! Engines come in generations that tell the same things in another order: `on_every_engine` makes a
-//! test on each [`Generation`] of one function.
+//! Engines come in generations that tell the same things in another order: a sandbox can be had with one
+//! of each [`Generation`].
 //!
 //! The promise: when the sandbox is dropped, or the process that made it dies in whatever way, every
 //! process in it is killed, and its folder and control groups are removed.

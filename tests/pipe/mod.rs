@@ -1,6 +1,7 @@
 //! `docker run` and `docker rm` run scripts on a real engine.
 
 mod config;
+mod differences;
 mod gates;
 mod launch;
 mod life;
