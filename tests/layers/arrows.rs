@@ -10,21 +10,23 @@ use super::{Breach, assert_none, sources, whats};
 /// allowed is there: one that nobody needs any more is to be taken out.
 pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("lifecycle", &[]),
-    ("hook", &["lifecycle"]),
+    ("launch", &[]),
+    ("hook", &["launch", "lifecycle"]),
     ("run", &["hook", "lifecycle"]),
     ("journal", &["run"]),
     ("trust", &[]),
-    ("runner", &["hook", "lifecycle", "run", "trust"]),
+    ("runner", &["hook", "launch", "lifecycle", "run", "trust"]),
     ("docker", &["lifecycle", "run"]),
     ("engine", &["docker", "hook", "journal", "lifecycle", "run", "runner"]),
     ("source", &["docker", "engine", "lifecycle", "run"]),
-    ("config", &["hook", "lifecycle", "trust"]),
+    ("config", &["hook", "launch", "lifecycle", "trust"]),
     ("daemon", &["config", "docker", "engine", "hook", "journal", "runner", "source"]),
-    ("cli", &["config", "daemon", "hook", "lifecycle"]),
+    ("cli", &["config", "daemon", "hook", "launch", "lifecycle"]),
 ];
 
-/// The files that are doors and no rooms, and what they may know.
-const DOORS: &[(&str, &[&str])] = &[("lib", &[]), ("main", &["cli"])];
+/// What is a door and no room, and what it may know: the library, the program, and in `bin` the
+/// program that becomes a script.
+const DOORS: &[(&str, &[&str])] = &[("lib", &[]), ("main", &["cli"]), ("bin", &["launch"])];
 
 fn allowed(room: &str) -> Option<&'static [&'static str]> {
     ROOMS.iter().chain(DOORS).find(|(name, _)| *name == room).map(|(_, allowed)| *allowed)

@@ -5,9 +5,8 @@ use std::path::Path;
 use super::reading::{Mention, Source};
 use super::{Breach, PACKAGE, assert_none, files, rust_files, sources, text, whats};
 
-/// What starts a task or a thread.
+/// What starts a task.
 const TASKS: &[&str] = &[
-    "std::thread",
     "tokio::runtime",
     "tokio::spawn",
     "tokio::task::Builder",
@@ -19,6 +18,15 @@ const TASKS: &[&str] = &[
     "tokio::task::spawn_local",
     "tokio_util::task",
 ];
+
+/// Who may start a task.
+const TASK_ROOMS: &[&str] = &["daemon"];
+
+/// What starts a thread, or deals with it.
+const THREADS: &[&str] = &["std::thread"];
+
+/// Who may start a thread: a process is spawned by one that has a directory and a umask for itself.
+const THREAD_ROOMS: &[&str] = &["daemon", "runner"];
 
 /// What starts a process.
 const PROCESSES: &[&str] = &[
@@ -37,11 +45,21 @@ const PROCESSES: &[&str] = &[
     "tokio::process",
 ];
 
+/// Who may start a process, or become one.
+const PROCESS_ROOMS: &[&str] = &["runner", "bin"];
+
 /// The rooms that only think.
 const PURE: &[&str] = &["lifecycle", "hook", "run"];
 
 /// The other crates that a pure room may use: values, and how they are written down.
 const PURE_CRATES: &[&str] = &["globset", "jiff", "schemars", "serde", "serde_json", "thiserror"];
+
+/// What a pure room uses all the same, and why that is no harm.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "hook",
+    "tokio::sync::Semaphore",
+    "the hooks of a group share its permits; taking them, and waiting, is done by the engine",
+)];
 
 /// What of the standard library reads files, sockets, other processes or the clock.
 const IMPURE: &[&str] = &[
@@ -59,14 +77,14 @@ const IMPURE: &[&str] = &[
 /// Names that say nothing about what is in a module.
 const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "prelude", "shared", "util", "utils"];
 
-/// Mentions of what only `room` may use.
-fn reserved(source: &Source, room: &str, what: &[&str]) -> Vec<Breach> {
-    if source.room == room {
+/// Mentions of what only some rooms may use.
+fn reserved(source: &Source, rooms: &[&str], what: &[&str]) -> Vec<Breach> {
+    if rooms.contains(&source.room.as_str()) {
         return Vec::new();
     }
     let found = source.mentions.iter().filter(|mention| what.iter().any(|it| mention.is_of(it)));
     found
-        .map(|it| source.breach(it.line, format!("only `{room}` may use `{}`", it.path.join("::"))))
+        .map(|it| source.breach(it.line, format!("only {rooms:?} may use `{}`", it.path.join("::"))))
         .collect()
 }
 
@@ -80,12 +98,20 @@ fn impure(source: &Source, crates: &[String]) -> Vec<Breach> {
         crates.contains(&mention.path[0]) && !PURE_CRATES.contains(&mention.path[0].as_str())
     };
     let is_impure = |mention: &Mention| IMPURE.iter().any(|it| mention.is_of(it));
+    let is_excepted = |mention: &Mention| exception(&source.room, mention).is_some();
     let found = source.mentions.iter().filter(|it| is_clock(it) || is_foreign(it) || is_impure(it));
     found
+        .filter(|it| !is_excepted(it))
         .map(|it| {
             source.breach(it.line, format!("`{}` only thinks: no `{}`", source.room, it.path.join("::")))
         })
         .collect()
+}
+
+/// The path of the exception that allows a mention, if one does.
+fn exception(room: &str, mention: &Mention) -> Option<&'static str> {
+    let found = EXCEPTIONS.iter().find(|(of, path, _)| *of == room && mention.is_of(path));
+    found.map(|(_, path, _)| *path)
 }
 
 /// Imports of everything there is.
@@ -115,12 +141,30 @@ fn dependencies(manifest: &str) -> Vec<String> {
 
 #[test]
 fn only_the_daemon_spawns_tasks() {
-    assert_none(&sources().iter().flat_map(|it| reserved(it, "daemon", TASKS)).collect::<Vec<_>>());
+    assert_none(&sources().iter().flat_map(|it| reserved(it, TASK_ROOMS, TASKS)).collect::<Vec<_>>());
 }
 
 #[test]
 fn only_the_runner_spawns_processes() {
-    assert_none(&sources().iter().flat_map(|it| reserved(it, "runner", PROCESSES)).collect::<Vec<_>>());
+    assert_none(&sources().iter().flat_map(|it| reserved(it, PROCESS_ROOMS, PROCESSES)).collect::<Vec<_>>());
+}
+
+#[test]
+fn threads_are_for_the_runtime_and_for_spawning() {
+    assert_none(&sources().iter().flat_map(|it| reserved(it, THREAD_ROOMS, THREADS)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_exception_is_needed() {
+    let sources = sources();
+    let used = |(room, path, _): &&(&str, &str, &str)| {
+        let here = sources.iter().filter(|it| it.room == *room);
+        here.flat_map(|it| &it.mentions).any(|it| exception(room, it) == Some(*path))
+    };
+
+    let idle: Vec<_> = EXCEPTIONS.iter().filter(|it| !used(it)).collect();
+
+    assert_eq!(idle, [] as [&(&str, &str, &str); 0]);
 }
 
 #[test]
@@ -170,16 +214,17 @@ fn a_task_that_is_spawned_elsewhere_is_found() {
         "use tokio::task; fn f() { task::spawn_blocking(|| {}) }",
         "use tokio::task::{self, JoinSet};",
         "use tokio::{task as t}; fn f() { t::spawn_local(async {}) }",
-        "use std::thread; fn f() { thread::spawn(|| {}) }",
         "#[cfg(test)] mod tests { use tokio::task::*; }",
         "fn f() { select! { it = tokio::spawn(g()) => it } }",
     ] {
-        assert!(!reserved(&made_up("src/engine/mod.rs", text), "daemon", TASKS).is_empty(), "{text}");
-        assert_eq!(reserved(&made_up("src/daemon.rs", text), "daemon", TASKS), []);
+        assert!(!reserved(&made_up("src/engine/mod.rs", text), TASK_ROOMS, TASKS).is_empty(), "{text}");
+        assert_eq!(reserved(&made_up("src/daemon.rs", text), TASK_ROOMS, TASKS), []);
     }
     let fine =
         made_up("src/engine/mod.rs", "use tokio::{sync::mpsc, task::yield_now}; use tokio_util::sync;");
-    assert_eq!(reserved(&fine, "daemon", TASKS), []);
+    assert_eq!(reserved(&fine, TASK_ROOMS, TASKS), []);
+    let thread = made_up("src/engine/mod.rs", "use std::thread; fn f() { thread::spawn(|| {}) }");
+    assert_eq!(reserved(&thread, THREAD_ROOMS, THREADS).len(), 2);
 }
 
 #[test]
@@ -190,10 +235,10 @@ fn a_process_that_is_spawned_elsewhere_is_found() {
         "fn f() { tokio::process::Command::new(\"ls\"); }",
         "use nix::unistd::{fork, Pid};",
     ] {
-        assert!(!reserved(&made_up("src/cli/check.rs", text), "runner", PROCESSES).is_empty(), "{text}");
+        assert!(!reserved(&made_up("src/cli/check.rs", text), PROCESS_ROOMS, PROCESSES).is_empty(), "{text}");
     }
     let fine = made_up("src/cli/mod.rs", "use std::process::ExitCode; use crate::hook::Command;");
-    assert_eq!(reserved(&fine, "runner", PROCESSES), []);
+    assert_eq!(reserved(&fine, PROCESS_ROOMS, PROCESSES), []);
 }
 
 #[test]
@@ -207,12 +252,15 @@ fn a_pure_room_that_looks_around_is_found() {
         "fn f() { it.unwrap_or_else(jiff::Timestamp::now) }",
         "use std::time::{Duration, Instant};",
         "use tokio::time::sleep;",
+        "use tokio::sync::Semaphore;",
         "fn f() { nix::unistd::getpid() }",
         "#[cfg(test)] mod tests { use std::fs; }",
     ] {
         assert!(!impure(&made_up("src/run.rs", text), &crates).is_empty(), "{text}");
         assert_eq!(impure(&made_up("src/docker.rs", text), &crates), []);
     }
+    let excepted = made_up("src/hook.rs", "use tokio::sync::{Semaphore, mpsc};");
+    assert_eq!(whats(&impure(&excepted, &crates)), ["`hook` only thinks: no `tokio::sync::mpsc`"]);
     let fine = "use std::time::Duration; use jiff::Timestamp; fn f(now: Timestamp) { now.duration_since(x) }";
     assert_eq!(impure(&made_up("src/run.rs", fine), &crates), []);
 }
