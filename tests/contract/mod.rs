@@ -5,5 +5,6 @@
 mod document;
 mod environment;
 mod hostile;
+mod nested;
 mod schema;
 mod world;
