@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::world::{Config, World, options, points};
-use crate::engine::{Boathook, DockerdOptions, Sandbox};
+use crate::engine::{Boathook, DockerdOptions, Generation, Sandbox};
 
 const FELL_BACK: &str = "the configuration has mistakes: the last good one is obeyed in its place";
 
@@ -23,7 +23,7 @@ impl World {
 #[test]
 fn drop_ins_add_hooks_and_replace_them_at_each_reload() {
     let config = Config::new().record("all", "post_create");
-    let Some(world) = World::start_with(&config, |sandbox| {
+    let Some(world) = World::start_with(Generation::V20_10, &config, |sandbox| {
         let gate = "version: 1\nhooks:\n  - {name: gate, at: pre_create, deny: from the package}\n";
         sandbox.write("hooks.d/50-package.yaml", gate);
         sandbox.write("hooks.d/60-backup.yaml~", "nonsense");
@@ -49,7 +49,7 @@ fn a_configuration_that_is_broken_at_start_leaves_the_last_good_one_in_force() {
     let config = Config::new()
         .hook("{name: gate, at: pre_create, when: {name: no-*}, deny: still no}")
         .record("all", "post_create");
-    let Some(mut world) = World::start(&config) else { return };
+    let Some(mut world) = World::start(Generation::V20_10, &config) else { return };
     let dir = world.sandbox.dir().display().to_string();
 
     world.restart_with(&format!("version: 1\nstate_dir: {dir}/state\nhooks:\n  - {{nam: x}}\n"));
@@ -76,7 +76,7 @@ fn a_gate_of_the_last_good_configuration_whose_script_is_gone_holds() {
     let config =
         Config::new().hook("{name: gate, at: pre_remove, exec: [./gate]}").record("all", "post_create");
     let gate = |sandbox: &Sandbox| drop(sandbox.write_program("gate", "#!/bin/sh\nexit 0\n"));
-    let Some(mut world) = World::start_with(&config, gate) else { return };
+    let Some(mut world) = World::start_with(Generation::V20_10, &config, gate) else { return };
     let dir = world.sandbox.dir().to_owned();
     std::fs::remove_file(dir.join("gate")).expect("it was written");
 
