@@ -5,6 +5,7 @@
 
 mod check;
 mod logging;
+mod schema;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::daemon;
 use check::Listing;
 use logging::LogFormat;
+use schema::Of;
 
 /// Where the configuration is looked for when none is named, in this order.
 const CONFIG_PATHS: [&str; 2] = ["/etc/boathook/config.yaml", "./config.yaml"];
@@ -65,6 +67,14 @@ enum Command {
         #[arg(long, requires = "json")]
         hooks: bool,
     },
+    /// Print a JSON Schema, for editors and for those who write scripts
+    ///
+    /// An editor uses it for a file that begins with `# yaml-language-server: $schema=PATH`.
+    Schema {
+        /// Of what
+        #[arg(value_enum, default_value_t)]
+        of: Of,
+    },
 }
 
 /// Does what the command line says.
@@ -82,6 +92,7 @@ pub fn run(cli: &Cli) -> ExitCode {
             let listing = if *hooks { Listing::Hooks } else { Listing::Mistakes };
             check::check(&config, cli.common.json, listing)
         }
+        Command::Schema { of } => schema::print(*of),
     }
 }
 

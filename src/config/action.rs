@@ -16,7 +16,7 @@ use crate::lifecycle::PointSet;
 const SHELL: &str = "/bin/sh";
 
 /// The longest message of a `deny`, in characters: docker shows it in one line.
-const MESSAGE_CHARS_MAX: usize = 500;
+pub(super) const MESSAGE_CHARS_MAX: usize = 500;
 
 /// Keys that say what a hook does, those of later versions included.
 const KEYS: [&str; 4] = ["exec", "shell", "deny", "http"];

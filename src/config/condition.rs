@@ -7,13 +7,29 @@ use super::near::listed;
 use super::node::{Entry, Node, Value};
 use super::report::{Report, Wrong, quoted};
 use super::scalar;
+use super::shape::Shape;
 use super::table::{Field, later, table};
 use crate::hook::{Condition, ExitTest, LabelPattern, Pattern, Test};
 use crate::lifecycle::{Point, PointSet, Reason};
 
 table! {
     /// A `when`, as written.
-    ConditionDraft, "`when`" { name, image, label, network, privileged, exit_code, reason }
+    ConditionDraft, "`when`" {
+        /// The container's name: a glob, or several.
+        name: Shape::OneOrMany(&Shape::Text),
+        /// The image as given at create: a glob, or several.
+        image: Shape::OneOrMany(&Shape::Text),
+        /// A label: `key` or `key=glob`, or several; or a table of keys that must all be there.
+        label: Shape::Either(&[Shape::OneOrMany(&Shape::Text), Shape::Mapping(&Shape::OneOrMany(&Shape::Text))]),
+        /// The name of a network that the container is attached to, or asks to be: a glob, or several.
+        network: Shape::OneOrMany(&Shape::Text),
+        /// Whether the container is privileged.
+        privileged: Shape::Boolean,
+        /// The exit status: a number from 0 to 255, or `"!=0"`.
+        exit_code: Shape::OneOrMany(&Shape::Either(&[Shape::Number(0..=255), Shape::Matching("^(!= *)?[0-9]{1,3}$")])),
+        /// Why the container ended.
+        reason: Shape::OneOrMany(&Shape::Words(|| Reason::ALL.map(Reason::name).into())),
+    }
     later {
         "mount", "project", "service", "user", "cause", "event", "host", "method", "path", "any", "all", "not",
     }

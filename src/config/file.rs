@@ -8,12 +8,14 @@ use std::time::Duration;
 use super::Config;
 use super::document;
 use super::dropin;
+use super::hook::HookDraft;
 use super::hooks::{self, Basis, Together};
 use super::node::Node;
 use super::plugin::{PluginDraft, PluginName};
 use super::quantity::{self, Zero, show_duration};
 use super::report::{Place, Report, Wrong, quoted};
 use super::scalar;
+use super::shape::{Preset, Shape};
 use super::table::{Field, Outline, later, table};
 use super::written::{Piece, Written};
 use crate::hook::{Deadline, Hook, Outage};
@@ -27,25 +29,61 @@ const CONCURRENCY_MAX: i64 = 1024;
 /// Bounds of what is kept of a run's output. It is in memory while the hook runs.
 const OUTPUT_BYTES: std::ops::RangeInclusive<u64> = 1024..=16 * 1024 * 1024;
 
+/// The version of the format.
+const VERSION: i64 = 1;
+
+/// The words of `outage`, the default first.
+const OUTAGES: [(&str, Outage); 2] = [("open", Outage::Open), ("closed", Outage::Closed)];
+
 table! {
     /// The file, as written.
     FileDraft, "the configuration" {
-        version, docker, state_dir, plugin, outage, gate_deadline, defaults, concurrency, retention, drain, hooks,
+        /// The version of this format.
+        version: Shape::Number(VERSION..=VERSION),
+        /// Where the Docker Engine listens: `unix://` and an absolute path.
+        docker: Shape::Matching("^unix:///") => Preset::Text(Config::DOCKER),
+        /// The directory of what has to outlive a restart; an absolute path.
+        state_dir: Shape::Matching("^/") => Preset::Text(Config::STATE_DIR),
+        /// How docker knows boathook.
+        plugin: Shape::Table(PluginDraft::keys),
+        /// The answer of every gate when boathook itself cannot decide.
+        outage: Shape::Words(|| OUTAGES.map(|it| it.0).into()) => Preset::Text(OUTAGES[0].0),
+        /// The most that a gate may take, with all its hooks; below 110s.
+        gate_deadline: Shape::Duration(Zero::Refused) => Preset::Span(Config::GATE_DEADLINE),
+        /// What holds for hooks that do not say it themselves.
+        defaults: Shape::Table(DefaultsDraft::keys),
+        /// How many hooks run at once, gates apart.
+        concurrency: Shape::Number(1..=CONCURRENCY_MAX) => Preset::Number(Config::CONCURRENCY.get() as u64),
+        /// How much is kept of what has been.
+        retention: Shape::Table(RetentionDraft::keys),
+        /// How long running hooks may go on when boathook is told to stop.
+        drain: Shape::Duration(Zero::Allowed) => Preset::Span(Config::DRAIN),
+        /// The hooks, in the order in which they run at a point.
+        hooks: Shape::List(&Shape::Table(HookDraft::keys)),
     }
     later { "reconcile", "control" }
     synonyms { "hook": "hooks", "host": "docker", "socket": "docker", "name": "plugin" }
+    required { "version" }
 }
 
 table! {
     /// `defaults`, as written.
-    DefaultsDraft, "`defaults`" { timeout, kill_after }
+    DefaultsDraft, "`defaults`" {
+        /// How long one attempt of a hook may take before it is told to end.
+        timeout: Shape::Duration(Zero::Refused) => Preset::Span(Deadline::DEFAULT.limit),
+        /// How long after that it is killed; 0 at once.
+        kill_after: Shape::Duration(Zero::Allowed) => Preset::Span(Deadline::DEFAULT.grace),
+    }
     later {}
     synonyms { "deadline": "timeout", "grace": "kill_after" }
 }
 
 table! {
     /// `retention`, as written.
-    RetentionDraft, "`retention`" { output }
+    RetentionDraft, "`retention`" {
+        /// How much of what a run prints is kept, of each of its two streams: 1KiB to 16MiB.
+        output: Shape::Size => Preset::Bytes(Config::OUTPUT_BYTES_MAX as u64),
+    }
     later { "runs" }
     synonyms { "logs": "output" }
 }
@@ -110,7 +148,8 @@ pub(super) fn version(field: Option<&Field>, outline: &Outline, report: &mut Rep
         report.missing(outline, &["version"], wrong.help("write `version: 1` at the top"));
         return None;
     };
-    report.parse(field, |it| scalar::integer(it, 1..=1).map_err(|it| it.help("write `version: 1`")))
+    report
+        .parse(field, |it| scalar::integer(it, VERSION..=VERSION).map_err(|it| it.help("write `version: 1`")))
 }
 
 /// The mistake of a file that is written for another boathook.
@@ -130,9 +169,8 @@ impl FileDraft {
         let docker = report.parse_or(self.docker.as_ref(), Config::DOCKER.to_owned(), docker);
         let state_dir = report.parse_or(self.state_dir.as_ref(), Config::STATE_DIR.into(), state_dir);
         let plugin = self.plugin(report);
-        let outage = report.parse_or(self.outage.as_ref(), Outage::default(), |it| {
-            scalar::one_of(it, &[("open", Outage::Open), ("closed", Outage::Closed)])
-        });
+        let outage =
+            report.parse_or(self.outage.as_ref(), Outage::default(), |it| scalar::one_of(it, &OUTAGES));
         let concurrency = report.parse_or(self.concurrency.as_ref(), Config::CONCURRENCY, concurrency);
         let output_bytes_max = self.output(report);
         let drain =

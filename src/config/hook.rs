@@ -3,24 +3,70 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::condition::ConditionDraft;
 use super::node::Node;
 use super::program::Find;
 use super::quantity::{self, Zero, show_duration};
 use super::report::{Place, Report, Wrong, quoted};
 use super::scalar;
+use super::shape::{NAME, Preset, Shape};
 use super::table::{Field, table};
 use super::{action, condition, point};
 use crate::hook::{Deadline, Hook, HookName, Mode, OnFailure, Retry};
+use crate::launch::Resource;
 use crate::lifecycle::{Point, PointSet};
 
 /// The most attempts: with any pause between them, more is a loop.
 const ATTEMPTS_MAX: i64 = 1000;
 
+/// The words of `on_failure`.
+const ON_FAILURE: [(&str, OnFailure); 3] =
+    [("deny", OnFailure::Deny), ("ignore", OnFailure::Ignore), ("stop", OnFailure::Stop)];
+
+/// The words of `mode`, the default first.
+const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("audit", Mode::Audit)];
+
 table! {
     /// A hook, as written.
     HookDraft, "a hook" {
-        name, at, when, exec, shell, deny, timeout, kill_after, on_failure, mode, retry, environment, nested,
-        env_file, user, working_dir, umask, rlimits, no_new_privileges,
+        /// What messages, logs and the journal call it; no other hook of the file has the name.
+        name: Shape::Matching(NAME),
+        /// The points of a life at which it runs. At `pre_` points docker waits for its answer.
+        at: Shape::OneOrMany(&Shape::Words(|| Point::ALL.iter().map(|it| it.name()).collect())),
+        /// Which of the events at these points it answers; all of them, if nothing is written.
+        when: Shape::Table(ConditionDraft::keys),
+        /// The program that it runs, and the arguments. A program with a slash in it is relative to this file.
+        exec: Shape::Many(&Shape::Text),
+        /// A script for `/bin/sh -eu`. What is known of the container is in its environment.
+        shell: Shape::Text,
+        /// The message with which it says no, without running anything. Only at gates.
+        deny: Shape::Line(action::MESSAGE_CHARS_MAX),
+        /// How long one attempt may take before it is told to end.
+        timeout: Shape::Duration(Zero::Refused),
+        /// How long after that it is killed; 0 at once.
+        kill_after: Shape::Duration(Zero::Allowed),
+        /// What its failure means. Without a word a gate denies, and elsewhere it is ignored.
+        on_failure: Shape::Words(|| ON_FAILURE.map(|it| it.0).into()),
+        /// Whether its denials count, or are only recorded.
+        mode: Shape::Words(|| MODES.map(|it| it.0).into()) => Preset::Text(MODES[0].0),
+        /// How often and how soon it is tried again when it fails; not at all, unless it exits with 75.
+        retry: Shape::Table(RetryDraft::keys),
+        /// Variables of its own, beside those of the contract with scripts.
+        environment: Shape::Either(&[Shape::Mapping(&Shape::Text), Shape::List(&Shape::Matching("="))]),
+        /// Whether it also answers for containers that hooks made.
+        nested: Shape::Boolean => Preset::Flag(false),
+        /// A file, or several, with `NAME=value` lines; relative to this file.
+        env_file: Shape::OneOrMany(&Shape::Text),
+        /// As whom it runs: a name or a number, and perhaps a group: `deploy`, `1000:1000`.
+        user: Shape::Text,
+        /// The directory in which it runs, relative to this file; without a word that of this file.
+        working_dir: Shape::Text,
+        /// The permission bits that files of its own do not get, in octal digits: `022`.
+        umask: Shape::Matching("^(0o)?[0-7]{3,4}$"),
+        /// What it may use, by the names of `ulimit`: `64`, `64:128` or `unlimited`; sizes and times have units.
+        rlimits: Shape::Keyed(|| Resource::ALL.map(Resource::name).into(), &Shape::Text),
+        /// Whether programs with the set-user-ID bit give it nothing.
+        no_new_privileges: Shape::Boolean => Preset::Flag(false),
     }
     later {
         "cleanup", "http", "in", "debounce", "after", "labels", "concurrency",
@@ -32,11 +78,20 @@ table! {
         "retries": "retry", "deadline": "timeout", "cwd": "working_dir", "workdir": "working_dir",
         "ulimits": "rlimits", "limits": "rlimits", "environment_file": "env_file",
     }
+    required { "name", "at" }
+    one_of { "exec", "shell", "deny" }
 }
 
 table! {
     /// `retry`, as written.
-    RetryDraft, "`retry`" { max_attempts, delay, max_delay }
+    RetryDraft, "`retry`" {
+        /// All attempts, the first included.
+        max_attempts: Shape::Number(1..=ATTEMPTS_MAX) => Preset::Number(Retry::ON_REQUEST.max_attempts as u64),
+        /// The pause before the second attempt; it doubles with each further one.
+        delay: Shape::Duration(Zero::Allowed) => Preset::Span(Retry::ON_REQUEST.delay),
+        /// The longest pause.
+        max_delay: Shape::Duration(Zero::Refused) => Preset::Span(Retry::ON_REQUEST.max_delay),
+    }
     later {}
     synonyms { "attempts": "max_attempts", "max": "max_attempts", "backoff": "delay", "interval": "delay" }
 }
@@ -150,9 +205,8 @@ impl HookDraft {
         let Some(field) = &self.on_failure else {
             return Some(if has_gate(at?) { OnFailure::Deny } else { OnFailure::Ignore });
         };
-        let words = [("deny", OnFailure::Deny), ("ignore", OnFailure::Ignore), ("stop", OnFailure::Stop)];
         report.parse(field, |node| {
-            let meant = scalar::one_of(node, &words)?;
+            let meant = scalar::one_of(node, &ON_FAILURE)?;
             match at.filter(|_| self.deny.is_none()).and_then(|at| misplaced(meant, at)) {
                 Some(wrong) => Err(wrong),
                 None => Ok(meant),
@@ -161,9 +215,8 @@ impl HookDraft {
     }
 
     fn mode(&self, at: Option<PointSet>, report: &mut Report) -> Option<Mode> {
-        let words = [("enforce", Mode::Enforce), ("audit", Mode::Audit)];
         report.parse_or(self.mode.as_ref(), Mode::default(), |node| {
-            let mode = scalar::one_of(node, &words)?;
+            let mode = scalar::one_of(node, &MODES)?;
             match at {
                 Some(at) if mode == Mode::Audit && !has_gate(at) => Err(Wrong::new(
                     "mode",

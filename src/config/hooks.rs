@@ -103,38 +103,32 @@ impl Together {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{Hook, HookName, Together};
-    use crate::hook::{Action, Condition, Deadline, Mode, OnFailure};
-
-    fn hook(name: &str, message: &str) -> Hook {
-        Hook {
-            name: HookName::parse(name).expect("the name keeps the rules"),
-            at: [crate::lifecycle::Point::PreCreate].into_iter().collect(),
-            when: Condition::default(),
-            action: Action::Deny { message: message.to_owned() },
-            deadline: Deadline::DEFAULT,
-            on_failure: OnFailure::Deny,
-            mode: Mode::Enforce,
-            group: None,
-            debounce: None,
-            retry: None,
-            nested: false,
-        }
-    }
+    use super::super::file;
+    use super::super::written::{Piece, Written};
+    use super::Report;
+    use crate::hook::Action;
 
     #[test]
     fn a_later_hook_takes_the_place_of_an_earlier_one_and_others_follow() {
-        let mut together = Together::default();
-        together.add(Path::new("c.yaml"), vec![hook("a", "1"), hook("b", "1")]);
-        together.add(Path::new("d/1.yaml"), vec![hook("c", "2"), hook("a", "2")]);
-        together.add(Path::new("d/2.yaml"), vec![hook("a", "3")]);
+        let piece = |path: &str, hooks: &[&str]| {
+            let hook = |name: &&str| format!("  - {{name: {name}, at: pre_create, deny: {path}}}\n");
+            Piece::new(
+                path.into(),
+                format!("version: 1\nhooks:\n{}", hooks.iter().map(hook).collect::<String>()),
+            )
+        };
+        let drop_ins = vec![piece("d/1.yaml", &["c", "a"]), piece("d/2.yaml", &["a"])];
+        let written = Written::of(piece("c.yaml", &["a", "b"]), drop_ins);
+        let mut report = Report::new(Path::new("c.yaml"), "");
 
-        let told = together.hooks.iter().map(|it| match &it.action {
+        let config = file::resolve(&written, &|it, _| Ok(it.into()), &mut report).expect("it is sound");
+
+        let told = config.hooks.iter().map(|it| match &it.action {
             Action::Deny { message } => format!("{} {message}", it.name),
             Action::Exec(_) => unreachable!("all of them deny"),
         });
-        assert_eq!(told.collect::<Vec<_>>(), ["a 3", "b 1", "c 2"]);
-        let origin = &together.origins[&together.hooks[0].name];
+        assert_eq!(told.collect::<Vec<_>>(), ["a d/2.yaml", "b c.yaml", "c d/1.yaml"]);
+        let origin = &config.origins[&config.hooks[0].name];
         assert_eq!(origin.file, Path::new("d/2.yaml"));
         assert_eq!(origin.replaces, ["c.yaml", "d/1.yaml"].map(PathBuf::from));
     }

@@ -31,6 +31,8 @@ mod quantity;
 mod report;
 mod salvage;
 mod scalar;
+mod schema;
+mod shape;
 mod snippet;
 mod source;
 mod syntax;
@@ -53,6 +55,7 @@ pub use plugin::PluginName;
 pub use quantity::show_duration;
 pub use report::{Diagnostic, Report};
 pub use salvage::{Salvaged, salvage};
+pub use schema::schema;
 pub use written::Written;
 
 /// What boathook does, as resolved from its file.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::node::Node;
 use super::report::{Report, Wrong, quoted};
 use super::scalar;
+use super::shape::{NAME, Preset, Shape};
 use super::table::{later, table};
 
 /// The name under which docker knows boathook, and of its socket.
@@ -56,10 +57,18 @@ impl fmt::Display for PluginName {
 
 table! {
     /// `plugin`, as written.
-    PluginDraft, "`plugin`" { name, kinds }
+    PluginDraft, "`plugin`" {
+        /// The name that the engine's `authorization-plugins` holds, and that of the socket.
+        name: Shape::Matching(NAME) => Preset::Text(PluginName::DEFAULT),
+        /// What boathook is to the engine.
+        kinds: Shape::OneOrMany(&Shape::Words(|| KINDS.into())),
+    }
     later { "listen", "tls" }
     synonyms { "kind": "kinds", "drivers": "kinds" }
 }
+
+/// Kinds of plugin that are served.
+const KINDS: [&str; 1] = ["authz"];
 
 /// Kinds of plugin that boathook knows and this version does not serve.
 const KINDS_LATER: [&str; 3] = ["network", "ipam", "volume"];
@@ -83,9 +92,9 @@ fn name(node: &Node) -> Result<PluginName, Wrong> {
 
 fn kind(node: &Node) -> Result<(), Wrong> {
     match scalar::text(node)? {
-        "authz" => Ok(()),
+        it if KINDS.contains(&it) => Ok(()),
         it if KINDS_LATER.contains(&it) => Err(later(it)),
-        it => Err(scalar::unknown_word(it, ["authz"].into_iter())),
+        it => Err(scalar::unknown_word(it, KINDS.into_iter())),
     }
 }
 

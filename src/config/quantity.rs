@@ -60,7 +60,7 @@ pub fn show_duration(span: Duration) -> String {
     show(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), &TIMES, "0s")
 }
 
-fn show_size(bytes: u64) -> String {
+pub(super) fn show_size(bytes: u64) -> String {
     show(bytes, &SIZES, "0B")
 }
 
@@ -73,6 +73,25 @@ fn show(mut rest: u64, units: &[(&str, u64)], nothing: &str) -> String {
         }
     }
     if shown.is_empty() { nothing.to_owned() } else { shown }
+}
+
+/// A regular expression for a span of time.
+pub(super) fn duration_pattern() -> String {
+    pattern(&TIMES)
+}
+
+/// A regular expression for a size.
+pub(super) fn size_pattern() -> String {
+    pattern(&SIZES)
+}
+
+/// What [`measure`] reads: the first part has any unit, each further one a smaller one.
+fn pattern(units: &[(&str, u64)]) -> String {
+    let from = |first: usize| {
+        let rest = units[first + 1..].iter().map(|(unit, _)| format!("([0-9]+{unit})?"));
+        format!("[0-9]+{}{}", units[first].0, rest.collect::<String>())
+    };
+    (0..units.len()).map(from).collect::<Vec<_>>().join("|")
 }
 
 /// Why a text is no quantity.

@@ -1,28 +1,49 @@
 //! The tables of the configuration, and how one is read.
 //!
 //! [`table!`] declares the keys of a table once. From that come the draft that mirrors the table,
-//! its reader, and the hint at the key that was meant.
+//! its reader, the hint at the key that was meant, and the JSON Schema.
 
 use super::near::{listed, nearest};
 use super::node::{Entry, Node, Span, Value};
 use super::report::{Report, Wrong, quoted};
+use super::shape::{Preset, Shape};
 
 /// The keys of one table.
 pub(super) struct Keys {
     /// What the table is, with its article.
     pub(super) what: &'static str,
     /// The keys that are read.
-    pub(super) now: &'static [&'static str],
+    pub(super) now: &'static [Key],
     /// The keys that belong to boathook and that this version does not read.
     pub(super) later: &'static [&'static str],
     /// Words of other tools, and the key that means the same here.
     pub(super) synonyms: &'static [(&'static str, &'static str)],
+    /// The keys without which there is no such table.
+    pub(super) required: &'static [&'static str],
+    /// The keys of which a table has one.
+    pub(super) one_of: &'static [&'static str],
+}
+
+/// A key that is read.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// What it is for, in lines.
+    pub(super) doc: &'static [&'static str],
+    /// What its value looks like; `None`: nobody has said it yet, and a test of the schema asks for it.
+    pub(super) shape: Option<Shape>,
+    /// What holds if it is not written.
+    pub(super) preset: Option<Preset>,
 }
 
 impl Keys {
     /// Whether `key` is one of them, or will be.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.now.contains(&key) || self.later.contains(&key)
+        self.now().any(|it| it == key) || self.later.contains(&key)
+    }
+
+    /// The names of the keys that are read.
+    pub(super) fn now(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.now.iter().map(|it| it.name)
     }
 }
 
@@ -63,14 +84,19 @@ impl Outline {
 }
 
 /// Declares a table: a draft with one `Option<Field>` for each key that is read.
+///
+/// A key is declared with its documentation and the [`Shape`] of its value, and after `=>` with what
+/// holds if it is not written. From these comes the schema.
 macro_rules! table {
     (
         $(#[$docs:meta])*
         $name:ident, $what:literal {
-            $($key:ident),+ $(,)?
+            $($(#[doc = $doc:literal])* $key:ident $(: $shape:expr $(=> $preset:expr)?)?),+ $(,)?
         }
         later { $($later:literal),* $(,)? }
         synonyms { $($word:literal: $meant:literal),* $(,)? }
+        $(required { $($required:literal),* $(,)? })?
+        $(one_of { $($one:literal),* $(,)? })?
     ) => {
         $(#[$docs])*
         #[derive(Clone, Debug)]
@@ -83,17 +109,29 @@ macro_rules! table {
             /// The keys of the table.
             pub(super) const KEYS: $crate::config::table::Keys = $crate::config::table::Keys {
                 what: $what,
-                now: &[$(stringify!($key)),+],
+                now: &[$($crate::config::table::Key {
+                    name: stringify!($key),
+                    doc: &[$($doc),*],
+                    shape: $crate::config::table::first!($($shape)?),
+                    preset: $crate::config::table::first!($($($preset)?)?),
+                }),+],
                 later: &[$($later),*],
                 synonyms: &[$(($word, $meant)),*],
+                required: &[$($($required),*)?],
+                one_of: &[$($($one),*)?],
             };
+
+            /// [`Self::KEYS`], for the shape of a key that holds such a table.
+            pub(super) fn keys() -> &'static $crate::config::table::Keys {
+                &Self::KEYS
+            }
 
             /// The draft that `node` holds, or `None` if it is no table; mistakes are in `report`.
             pub(super) fn read(
                 node: &$crate::config::node::Node,
                 report: &mut $crate::config::report::Report,
             ) -> Option<$name> {
-                let (outline, fields) = $crate::config::table::read_fields(node, &$name::KEYS, report)?;
+                let (outline, fields) = $crate::config::table::read_fields(node, $name::keys(), report)?;
                 let mut draft = $name { outline, $($key: None),+ };
                 for field in fields {
                     match field.key {
@@ -108,6 +146,17 @@ macro_rules! table {
 }
 pub(super) use table;
 
+/// What was written, if anything.
+macro_rules! first {
+    () => {
+        None
+    };
+    ($written:expr) => {
+        Some($written)
+    };
+}
+pub(super) use first;
+
 /// The fields of the table that `node` is; the way from a node to a draft.
 pub(super) fn read_fields(node: &Node, keys: &Keys, report: &mut Report) -> Option<(Outline, Vec<Field>)> {
     let entries = match &node.value {
@@ -115,8 +164,7 @@ pub(super) fn read_fields(node: &Node, keys: &Keys, report: &mut Report) -> Opti
         Value::Broken => return None,
         _ => {
             let message = format!("{} is a table of `key: value`, this is {}", keys.what, node.kind());
-            let wrong =
-                Wrong::new("type", message).help(format!("its keys: {}", listed(visible(keys), "and")));
+            let wrong = Wrong::new("type", message).help(format!("its keys: {}", listed(keys.now(), "and")));
             report.push(node.span.clone(), wrong);
             return None;
         }
@@ -129,7 +177,7 @@ pub(super) fn read_fields(node: &Node, keys: &Keys, report: &mut Report) -> Opti
 }
 
 fn read_field(entry: &Entry, keys: &Keys, outline: &mut Outline, report: &mut Report) -> Option<Field> {
-    let Some(key) = find(keys.now, &entry.key) else {
+    let Some(key) = find(keys.now(), &entry.key) else {
         outline.settled.extend(meant(keys, &entry.key));
         report.push(entry.key_span.clone(), refused(keys, &entry.key));
         return None;
@@ -147,30 +195,26 @@ fn read_field(entry: &Entry, keys: &Keys, outline: &mut Outline, report: &mut Re
     Some(Field { key, key_span: entry.key_span.clone(), value: entry.value.clone() })
 }
 
-fn find(words: &[&'static str], word: &str) -> Option<&'static str> {
-    words.iter().copied().find(|it| *it == word)
+fn find(mut words: impl Iterator<Item = &'static str>, word: &str) -> Option<&'static str> {
+    words.find(|it| *it == word)
 }
 
 /// The key that somebody who wrote `key` had in mind.
 fn meant(keys: &Keys, key: &str) -> Option<&'static str> {
     let synonym = || keys.synonyms.iter().find(|(word, _)| *word == key).map(|(_, meant)| *meant);
-    let all = || keys.now.iter().chain(keys.later).copied();
-    find(keys.later, key).or_else(synonym).or_else(|| nearest(key, all()))
+    let all = || keys.now().chain(keys.later.iter().copied());
+    find(keys.later.iter().copied(), key).or_else(synonym).or_else(|| nearest(key, all()))
 }
 
 fn refused(keys: &Keys, key: &str) -> Wrong {
-    if let Some(key) = find(keys.later, key) {
+    if let Some(key) = find(keys.later.iter().copied(), key) {
         return later(key);
     }
     let wrong = Wrong::new("unknown-key", format!("{} has no key {}", keys.what, quoted(key)));
     match meant(keys, key) {
         Some(meant) => wrong.help(format!("did you mean `{meant}`?")),
-        None => wrong.help(format!("write {}", listed(visible(keys), "or"))),
+        None => wrong.help(format!("write {}", listed(keys.now(), "or"))),
     }
-}
-
-fn visible(keys: &Keys) -> impl Iterator<Item = &'static str> {
-    keys.now.iter().copied()
 }
 
 /// What is said about everything that boathook knows and this version does not do.

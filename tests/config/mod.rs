@@ -7,5 +7,7 @@ mod drop_ins;
 mod good;
 mod pairs;
 mod resolved;
+mod schema;
 mod scratch;
 mod trust;
+mod yaml;

@@ -7,12 +7,12 @@ use boathook::config;
 
 use super::scratch::Scratch;
 
-fn directory() -> PathBuf {
+pub(super) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config")
 }
 
 /// The files here that end in `.EXTENSION`, without it, by name.
-fn names(extension: &str) -> Vec<String> {
+pub(super) fn names(extension: &str) -> Vec<String> {
     let entries = fs::read_dir(directory()).expect("the directory of this file is there");
     let paths = entries.map(|it| it.expect("it can be listed").path());
     let mut names: Vec<String> = paths
