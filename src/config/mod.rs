@@ -1,14 +1,17 @@
 //! The configuration: what was written, and what will run.
 //!
-//! [`load`] turns a file into a [`Config`] that holds no mistake, or into a [`Report`] of every
-//! mistake in it, each with its place and its fix. What runs is checked here as well: programs
+//! [`load`] turns a file and its drop-ins into a [`Config`] that holds no mistake, or into a [`Report`]
+//! of every mistake in them, each with its place and its fix. What runs is checked here as well: programs
 //! exist, can be executed, and nobody else could have written them (see [`trust`]).
 //! What a key does is for the rooms that use it.
 //!
 //! The way through: text → `document` (a tree with places) → `table!` drafts that mirror the file →
 //! resolved types. Reading the file and looking at programs is done around that; everything
 //! between is a pure function of the text. Of YAML, tables, lists and scalars are read; `&anchor` and
-//! `*alias` repeat a value; tags and merge keys (`<<`) are refused. [`salvage`] reads what it can of a broken file.
+//! `*alias` repeat a value; tags and merge keys (`<<`) are refused.
+//!
+//! [`Good`] keeps what was loaded last, for a start at which the files are broken; [`salvage`] reads what
+//! it can of a broken file; [`schema`] tells editors the keys.
 
 mod action;
 mod condition;

@@ -1,9 +1,15 @@
 //! The configuration as files, on a real engine: drop-ins, the last good one, settings found late.
 
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::world::{Config, World, options, points};
-use crate::engine::{Boathook, DockerdOptions, Generation, Sandbox};
+use crate::engine::{Boathook, BoathookOptions, DockerdOptions, Generation, Sandbox};
+
+/// For the daemon to tell systemd of a start or a reload.
+const SAID_LIMIT: Duration = Duration::from_secs(30);
 
 const FELL_BACK: &str = "the configuration has mistakes: the last good one is obeyed in its place";
 
@@ -14,9 +20,22 @@ fn wait_for_message(boathook: &Boathook, text: &str) -> Value {
 impl World {
     /// Ends boathook, and starts another one with this text as its configuration.
     #[track_caller]
-    fn restart_with(&mut self, text: &str) {
+    fn restart_with(&mut self, text: &str, environment: &[(&str, &str)]) {
         assert!(self.boathook.terminate().success());
-        self.boathook = self.sandbox.start_boathook(text, options());
+        self.boathook = self.sandbox.start_boathook(text, BoathookOptions { environment, ..options() });
+    }
+}
+
+/// The next status that the daemon tells systemd.
+#[track_caller]
+fn next_status(systemd: &UnixDatagram) -> String {
+    let mut buffer = [0; 4096];
+    loop {
+        let length = systemd.recv(&mut buffer).expect("it tells systemd in time");
+        let told = String::from_utf8_lossy(&buffer[..length]);
+        if let Some(status) = told.lines().find_map(|it| it.strip_prefix("STATUS=")) {
+            return status.to_owned();
+        }
     }
 }
 
@@ -52,8 +71,15 @@ fn a_configuration_that_is_broken_at_start_leaves_the_last_good_one_in_force() {
     let Some(mut world) = World::start(Generation::V20_10, &config) else { return };
     let dir = world.sandbox.dir().display().to_string();
 
-    world.restart_with(&format!("version: 1\nstate_dir: {dir}/state\nhooks:\n  - {{nam: x}}\n"));
+    let systemd = UnixDatagram::bind(format!("{dir}/notify")).expect("the folder is ours");
+    systemd.set_read_timeout(Some(SAID_LIMIT)).expect("a limit that is not zero");
+    let environment = [("NOTIFY_SOCKET", format!("{dir}/notify"))];
 
+    let broken = format!("version: 1\nstate_dir: {dir}/state\nhooks:\n  - {{nam: x}}\n");
+    world.restart_with(&broken, &environment.each_ref().map(|(name, value)| (*name, value.as_str())));
+
+    let status = next_status(&systemd);
+    assert!(status.contains("LAST GOOD") && status.contains("3 mistake"), "{status}");
     let said = wait_for_message(&world.boathook, FELL_BACK);
     assert_eq!((&said["hooks"], &said["mistakes"]), (&Value::from(2), &Value::from(3)), "{said}");
     assert!(said["age"].as_str().is_some_and(|it| it.ends_with('s')), "{said}");
@@ -67,6 +93,7 @@ fn a_configuration_that_is_broken_at_start_leaves_the_last_good_one_in_force() {
     world.sandbox.write("config.yaml", &Config::new().record("new", "post_create").text_in(&world.sandbox));
     world.boathook.hangup();
     wait_for_message(&world.boathook, "the configuration is reloaded");
+    assert_eq!(next_status(&systemd), "serving");
     world.docker(&["create", "--name", "no-more", "busybox:test", "true"]);
     assert_eq!(world.wait_for_point("no-more", "post_create")[0].document["hook"], "new");
 }
@@ -80,7 +107,7 @@ fn a_gate_of_the_last_good_configuration_whose_script_is_gone_holds() {
     let dir = world.sandbox.dir().to_owned();
     std::fs::remove_file(dir.join("gate")).expect("it was written");
 
-    world.restart_with(&format!("version: 1\nstate_dir: {}/state\nhooks: [\n", dir.display()));
+    world.restart_with(&format!("version: 1\nstate_dir: {}/state\nhooks: [\n", dir.display()), &[]);
 
     let told = wait_for_message(&world.boathook, "a hook of the last good configuration will fail");
     assert_eq!(told["code"], "program", "{told}");
