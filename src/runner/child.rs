@@ -9,18 +9,22 @@
 //! child is spawned by a thread that lives no longer than that. The user could be changed in such a
 //! thread as well, but whoever it is changed to could then kill it, and boathook with it.
 //!
-//! What it takes on a busy machine with two cores, from the call to the end of `true`, the least of
-//! 300, with little and with 200 MiB resident (`cargo bench --bench launch`):
+//! What it takes on a machine with two cores, from the call to the end of `true`, the least and the
+//! median of 300, with little and with 200 MiB resident (`cargo bench --profile dev --bench launch`):
 //!
 //! | way | 0 MiB | 200 MiB |
 //! |---|---|---|
-//! | `posix_spawn` of the standard library, a process group but no session | 0.55 ms | 0.78 ms |
-//! | this one | 0.56 ms | 0.85 ms |
-//! | a fork, which `pre_exec` and `uid` of the standard library ask for | 0.64 ms | 23.6 ms |
-//! | this one and `boathook-launch`, linked dynamically | 1.29 ms | 1.27 ms |
-//! | the same, linked statically | 1.08 ms | 1.01 ms |
-//! | `setsid` of util-linux | 1.35 ms | 1.31 ms |
-//! | `prlimit` and `setpriv` of util-linux | 2.38 ms | 2.46 ms |
+//! | `posix_spawn` of the standard library, a process group but no session | 0.55, 0.78 ms | 0.54, 0.59 ms |
+//! | this one | 0.60, 0.63 ms | 0.60, 0.72 ms |
+//! | a fork, which `pre_exec` and `uid` of the standard library need | 0.64, 0.72 ms | 9.01, 47.40 ms |
+//! | this one and `boathook-launch` | 1.38, 1.52 ms | 1.39, 1.56 ms |
+//! | this one and boathook itself | 1.66, 2.60 ms | 1.65, 1.95 ms |
+//! | `setsid` of util-linux | 0.75, 1.00 ms | 0.73, 0.93 ms |
+//! | `setpriv` of util-linux | 1.30, 1.46 ms | 1.29, 1.38 ms |
+//! | `prlimit` and `setpriv` of util-linux | 1.91, 2.57 ms | 1.91, 2.19 ms |
+//!
+//! Built without optimisation; a stand-in for the launcher that was optimised and linked statically
+//! took about 0.3 ms less.
 //!
 //! The tools of util-linux are ruled out in any case: when they fail they exit with a status that
 //! the script could have exited with. A process forked early that spawns on request would fork
