@@ -98,6 +98,9 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause.
+    pub const ALL: [Cause; 2] = [Cause::Api, Cause::Engine];
+
     /// The name in environment and document.
     pub const fn name(self) -> &'static str {
         match self {
@@ -156,6 +159,8 @@ pub struct Request {
     pub method: String,
     /// The request target as the client sent it: version prefix, query and encoding included.
     pub uri: String,
+    /// What the engine goes by of that: the decoded path, without version prefix and query.
+    pub path: String,
     /// The common name of the client certificate; absent on Unix sockets.
     pub user: Option<String>,
     /// The JSON body, if there was one and the engine showed it.

@@ -907,6 +907,7 @@ mod tests {
             request: Arc::new(Request {
                 method: "DELETE".into(),
                 uri: "/containers/web".into(),
+                path: "/containers/web".into(),
                 user: None,
                 body: None,
             }),

@@ -11,15 +11,17 @@ use docker_plugin_sdk::authorization::{
     Authorization, Decision, Request as PluginRequest, Response as PluginResponse,
 };
 use futures_util::FutureExt as _;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use tracing::{error, warn};
 
-use super::api::{Operation, What, operation};
+use super::api::{Operation, What, operation, plain_path};
 use super::body;
 use super::gates::{hidden_parameters, json_body};
 use super::looks::{Looks, Notice, Wants};
+use super::mounts::taken_over;
 use crate::docker::{Docker, DockerError, NetworkKnown, VolumeKnown};
 use crate::engine::Engine;
 use crate::lifecycle::{
@@ -27,6 +29,10 @@ use crate::lifecycle::{
     Question, Request, Saw, Signal, Source, Subject, SubjectKind, Turn, Verdict, VolumeDetail, Withheld,
 };
 use crate::run::NESTED_HEADER;
+
+/// How many containers a creation may take the mounts over from (`--volumes-from`) and still be read:
+/// each has to be looked up while the client waits.
+const TAKEN_OVER_MAX: usize = 16;
 
 /// Answers Docker's questions about API calls.
 pub struct Gatekeeper {
@@ -250,7 +256,11 @@ impl Gatekeeper {
             What::ContainerCreate => {
                 let name = operation.query.filled("name");
                 let name = name.as_deref().map(|it| it.strip_prefix('/').unwrap_or(it));
-                vec![Passenger::creation(engine, name, body)]
+                let mut creation = Passenger::creation(engine, name, body);
+                if let Ok(body) = body {
+                    self.take_over(&taken_over(body), &mut creation).await?;
+                }
+                vec![creation]
             }
             What::NetworkCreate => vec![Passenger::new_network(engine, body)],
             What::VolumeCreate => vec![Passenger::new_volume(engine, body)],
@@ -272,6 +282,23 @@ impl Gatekeeper {
             }
             _ => vec![Passenger::image(engine, operation.image())],
         })
+    }
+
+    /// Adds the mounts of the containers `from` to what a creation asks for.
+    async fn take_over(&self, from: &[String], creation: &mut Passenger) -> Result<(), DockerError> {
+        if from.len() > TAKEN_OVER_MAX {
+            warn!(containers = from.len(), "a creation that takes over the mounts of too many containers");
+            creation.withheld = Some(Withheld::Unreadable);
+            return Ok(());
+        }
+        // One that does not exist makes the engine refuse the creation itself.
+        let found = try_join_all(from.iter().map(|it| self.docker.inspect(it))).await?;
+        let theirs = found.into_iter().flatten().flat_map(|it| it.facts.mounts.unwrap_or_default());
+        // What is not known does not become known by this.
+        if let Some(mounts) = &mut creation.facts.mounts {
+            mounts.extend(theirs);
+        }
+        Ok(())
     }
 
     async fn pass(&self, point: Point, passenger: Passenger, request: &Arc<Request>) -> Verdict {
@@ -475,6 +502,7 @@ fn asked(request: &PluginRequest<'_>, body: Option<Value>) -> Arc<Request> {
     Arc::new(Request {
         method: request.method.clone().into_owned(),
         uri: request.uri.clone().into_owned(),
+        path: plain_path(&request.uri),
         user: Some(request.user.clone().into_owned()).filter(|it| !it.is_empty()),
         body,
     })

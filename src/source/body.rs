@@ -12,6 +12,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::mounts::mounts_of_creation;
 use crate::lifecycle::{Facts, NetworkAttachment};
 
 /// Objects whose keys are the user's own: they are compared to the letter, and the last wins.
@@ -277,6 +278,7 @@ pub fn facts_of_creation(name: Option<&str>, body: &Value) -> Facts {
         image: text(&body["Image"]),
         labels: Some(labels(body)),
         networks: Some(networks_of_creation(body)),
+        mounts: Some(mounts_of_creation(body)),
         privileged: Some(host_config["Privileged"].as_bool().unwrap_or(false)),
         user: text(&body["User"]),
         hostname: text(&body["Hostname"]).filter(|it| !it.is_empty()),

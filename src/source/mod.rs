@@ -11,5 +11,6 @@ pub mod body;
 pub mod events;
 mod gates;
 pub mod looks;
+mod mounts;
 mod routes;
 mod translate;
