@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Origin, Report, show_duration};
-use crate::hook::{Action, Command, Condition, ExitTest, Hook, LabelPattern, Mode, Pattern, Test};
+use crate::hook::{Action, Command, Hook, Mode};
 
 /// How much is shown of what a hook does, in characters.
 const DOES_CHARS_MAX: usize = 48;
@@ -117,7 +117,7 @@ fn row(hook: &Hook) -> [String; 5] {
         Mode::Audit => format!("audit: {does}"),
     };
     let does = clipped(&does, DOES_CHARS_MAX);
-    let when = clipped(&words(&hook.when), WHEN_CHARS_MAX);
+    let when = clipped(&hook.when.to_string(), WHEN_CHARS_MAX);
     [hook.name.to_string(), points.join(", "), timeout, does, when]
 }
 
@@ -129,43 +129,6 @@ fn does(command: &Command) -> String {
             format!("shell: {}", script.trim())
         }
         argv => format!("runs {}", argv.join(" ")),
-    }
-}
-
-/// A condition as one would say it.
-fn words(condition: &Condition) -> String {
-    if condition.is_always() {
-        return "always".to_owned();
-    }
-    condition.tests.iter().map(words_of).collect::<Vec<_>>().join(" and ")
-}
-
-fn words_of(test: &Test) -> String {
-    match test {
-        Test::Name(patterns) => format!("name is {}", either(patterns, |it| it.as_str().to_owned())),
-        Test::Image(patterns) => format!("image is {}", either(patterns, |it| it.as_str().to_owned())),
-        Test::Network(patterns) => format!("on network {}", either(patterns, |it| it.as_str().to_owned())),
-        Test::Label(patterns) => format!("label {}", either(patterns, label)),
-        Test::Privileged(true) => "privileged".to_owned(),
-        Test::Privileged(false) => "not privileged".to_owned(),
-        Test::ExitCode(tests) => format!("exit code is {}", either(tests, exit_code)),
-        Test::Reason(reasons) => format!("reason is {}", either(reasons, |it| it.name().to_owned())),
-    }
-}
-
-fn either<T>(items: &[T], word: impl Fn(&T) -> String) -> String {
-    items.iter().map(word).collect::<Vec<_>>().join(" or ")
-}
-
-fn label(pattern: &LabelPattern) -> String {
-    let value = pattern.value.as_ref().map(Pattern::as_str).filter(|it| *it != "*");
-    value.map_or_else(|| pattern.key.clone(), |value| format!("{}={value}", pattern.key))
-}
-
-fn exit_code(test: &ExitTest) -> String {
-    match test {
-        ExitTest::Is(code) => code.to_string(),
-        ExitTest::IsNot(code) => format!("not {code}"),
     }
 }
 
@@ -186,17 +149,10 @@ fn clipped(text: &str, chars_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        Action, Command, Condition, ExitTest, Hook, LabelPattern, Origin, Pattern, Test, clipped, count,
-        does, from, row, words,
-    };
-    use crate::hook::{Deadline, HookName, Mode, OnFailure};
+    use super::{Action, Command, Hook, Origin, clipped, count, does, from, row};
+    use crate::hook::{Condition, Deadline, HookName, Mode, OnFailure};
     use crate::launch::Launch;
-    use crate::lifecycle::{Point, Reason};
-
-    fn pattern(glob: &str) -> Pattern {
-        Pattern::parse(glob).expect("the pattern is sound")
-    }
+    use crate::lifecycle::Point;
 
     fn runs(argv: &[&str]) -> Command {
         Command {
@@ -206,26 +162,6 @@ mod tests {
             environment: [].into(),
             launch: Launch::default(),
         }
-    }
-
-    #[test]
-    fn a_condition_reads_like_a_sentence() {
-        let label = |value| LabelPattern { key: "zone".to_owned(), value };
-        let condition = |tests| words(&Condition { tests });
-
-        assert_eq!(condition(vec![]), "always");
-        assert_eq!(
-            condition(vec![
-                Test::Name(vec![pattern("web-*"), pattern("db")]),
-                Test::Label(vec![label(None), label(Some(pattern("a"))), label(Some(pattern("*")))]),
-                Test::Privileged(false),
-            ]),
-            "name is web-* or db and label zone or zone=a or zone and not privileged"
-        );
-        assert_eq!(
-            condition(vec![Test::ExitCode(vec![ExitTest::IsNot(0)]), Test::Reason(vec![Reason::Oom])]),
-            "exit code is not 0 and reason is oom"
-        );
     }
 
     #[test]

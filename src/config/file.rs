@@ -95,7 +95,7 @@ pub(super) fn resolve(written: &Written, find: FindIn<'_>, report: &mut Report) 
     let main = written.main();
     main.tell(report);
     let draft = main.text().and_then(|it| root(it, report)).and_then(|it| FileDraft::read(&it, report));
-    let basis = draft.as_ref().map(|it| it.basis(report)).unwrap_or_default();
+    let basis = draft.as_ref().map(|it| it.basis(written.host(), report)).unwrap_or_default();
     let mut together = Some(Together::default());
     let mut add = |piece: &Piece, hooks: Option<Vec<Hook>>| match (&mut together, hooks) {
         (Some(together), Some(hooks)) => together.add(&piece.path, hooks),
@@ -208,11 +208,11 @@ impl FileDraft {
     }
 
     /// What the file says about all hooks.
-    fn basis(&self, report: &mut Report) -> Basis {
+    fn basis(&self, host: &str, report: &mut Report) -> Basis {
         let gate_deadline =
             report.parse_or(self.gate_deadline.as_ref(), Config::GATE_DEADLINE, gate_deadline);
         let (inherited, fits_gates) = self.defaults(gate_deadline, report);
-        Basis { inherited, gate_deadline, fits_gates }
+        Basis { host: host.to_owned(), inherited, gate_deadline, fits_gates }
     }
 
     /// What a hook may take that does not say, and if that is more than a gate may take, the

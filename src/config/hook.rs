@@ -101,6 +101,8 @@ pub(super) struct Setting<'a> {
     /// The directory of the file, absolute.
     pub(super) directory: &'a Path,
     pub(super) find: Find<'a>,
+    /// The name of this host.
+    pub(super) host: &'a str,
     /// How long a hook may take that does not say; `None` if that could not be read.
     pub(super) inherited: Option<Deadline>,
     /// The longest that a gate may take; `None` if that could not be read.
@@ -115,7 +117,7 @@ impl HookDraft {
         // All parts before any is required, so that one `check` shows every mistake.
         let name = self.name(report);
         let at = self.at(report);
-        let when = condition::resolve(self.when.as_ref(), at, report);
+        let when = condition::resolve(self.when.as_ref(), at, setting.host, report);
         let action = action::resolve(self, at, setting, report);
         let deadline = self.deadline(at, setting, report);
         let on_failure = self.on_failure(at, report);

@@ -16,6 +16,8 @@ use crate::hook::{Deadline, Hook, HookName};
 /// read is `None`, and nothing is said about what depends on it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Basis {
+    /// The name of the host that it is for.
+    pub(super) host: String,
     /// How long a hook may take that does not say.
     pub(super) inherited: Option<Deadline>,
     /// The longest that a gate may take.
@@ -26,9 +28,10 @@ pub(super) struct Basis {
 
 impl Basis {
     /// The setting of hooks in a file of `directory`.
-    pub(super) fn setting<'a>(&self, directory: &'a Path, find: Find<'a>) -> Setting<'a> {
-        let Basis { inherited, gate_deadline, fits_gates } = self.clone();
-        Setting { directory, find, inherited, gate_deadline, fits_gates }
+    pub(super) fn setting<'a>(&'a self, directory: &'a Path, find: Find<'a>) -> Setting<'a> {
+        let Basis { host, inherited, gate_deadline, fits_gates } = self;
+        let (inherited, gate_deadline, fits_gates) = (*inherited, *gate_deadline, fits_gates.clone());
+        Setting { directory, find, host, inherited, gate_deadline, fits_gates }
     }
 }
 

@@ -36,7 +36,8 @@ pub(super) fn read(field: &Field, report: &mut Report) -> Option<PointSet> {
     points.map(|_| set)
 }
 
-fn point(node: &Node) -> Result<Point, Wrong> {
+/// The point that `node` names.
+pub(super) fn point(node: &Node) -> Result<Point, Wrong> {
     let text = scalar::text(node)?;
     if LATER.contains(&text) {
         return Err(later(text));

@@ -14,6 +14,8 @@ use super::node::Span;
 use super::program;
 use super::report::{Report, Wrong};
 use super::source;
+use nix::unistd::gethostname;
+
 use crate::trust;
 
 /// The directory of the drop-ins, beside the file.
@@ -28,6 +30,8 @@ pub struct Written {
     main: Piece,
     drop_ins: Vec<Piece>,
     passed_over: Vec<PathBuf>,
+    /// The name of this host, as `HOOK_HOST` tells scripts.
+    host: String,
 }
 
 /// One of the files, or what is wrong with a place where one was looked for.
@@ -46,7 +50,7 @@ impl Written {
     /// resolved.
     pub fn read(path: &Path) -> Written {
         let main = Piece::read(path);
-        let mut written = Written { main, drop_ins: Vec::new(), passed_over: Vec::new() };
+        let mut written = Written::of(main, Vec::new());
         // Without the file nobody knows whether these are its drop-ins.
         if written.main.readable {
             written.look_for_drop_ins();
@@ -56,7 +60,12 @@ impl Written {
 
     /// A configuration of these texts, the file first.
     pub(super) fn of(main: Piece, drop_ins: Vec<Piece>) -> Written {
-        Written { main, drop_ins, passed_over: Vec::new() }
+        let host = gethostname().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
+        Written { main, drop_ins, passed_over: Vec::new(), host }
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     pub(super) fn main(&self) -> &Piece {

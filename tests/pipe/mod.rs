@@ -1,5 +1,6 @@
 //! `docker run` and `docker rm` run scripts on a real engine.
 
+mod conditions;
 mod config;
 mod differences;
 mod gates;

@@ -4,6 +4,11 @@
 //! matches is a pure function of its [`Condition`] and the event; it has three values, because a
 //! container is not always known as a whole.
 
+mod condition;
+mod logic;
+mod pattern;
+mod words;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -11,11 +16,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::GlobMatcher;
 use tokio::sync::Semaphore;
 
 use crate::launch::Launch;
-use crate::lifecycle::{Event, Exit, Facts, Point, PointSet, Reason};
+use crate::lifecycle::{Point, PointSet};
+
+pub use condition::{Condition, ExitTest, LabelPattern, Obstacle, Test};
+pub use logic::Match;
+pub use pattern::{Pattern, PatternError};
 
 /// The name of a hook: what messages, logs and the journal call it.
 ///
@@ -178,180 +186,6 @@ impl Retry {
         let doubled = 2_u32.checked_pow(attempt.saturating_sub(1)).and_then(|n| self.delay.checked_mul(n));
         Some(doubled.unwrap_or(self.max_delay).min(self.max_delay))
     }
-}
-
-/// Whether something holds, as far as it can be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Match {
-    /// It holds.
-    Yes,
-    /// It does not hold.
-    No,
-    /// What it asks about is not known.
-    Unknown,
-}
-
-impl Match {
-    fn from_bool(holds: bool) -> Match {
-        if holds { Match::Yes } else { Match::No }
-    }
-
-    /// Both: one that does not hold settles it, whatever is unknown.
-    fn and(self, other: Match) -> Match {
-        match (self, other) {
-            (Match::No, _) | (_, Match::No) => Match::No,
-            (Match::Yes, Match::Yes) => Match::Yes,
-            _ => Match::Unknown,
-        }
-    }
-}
-
-/// The `when` of a hook: tests that must all hold. Without a test it always holds.
-#[derive(Clone, Debug, Default)]
-pub struct Condition {
-    /// Each must hold.
-    pub tests: Vec<Test>,
-}
-
-/// One key of a `when`. A list of patterns holds if one of them does.
-#[derive(Clone, Debug)]
-pub enum Test {
-    /// The container's name.
-    Name(Vec<Pattern>),
-    /// The image as given at create.
-    Image(Vec<Pattern>),
-    /// A label.
-    Label(Vec<LabelPattern>),
-    /// The name of a network that the container is attached to, or asks to be.
-    Network(Vec<Pattern>),
-    /// Whether the container is privileged.
-    Privileged(bool),
-    /// The exit status.
-    ExitCode(Vec<ExitTest>),
-    /// Why it ended.
-    Reason(Vec<Reason>),
-}
-
-/// A glob over a whole value; `*` also matches `/`, as images have slashes.
-#[derive(Clone, Debug)]
-pub struct Pattern(GlobMatcher);
-
-impl Pattern {
-    /// The pattern.
-    ///
-    /// # Errors
-    ///
-    /// When it is not a glob: an open bracket or brace.
-    pub fn parse(glob: &str) -> Result<Pattern, globset::Error> {
-        Ok(Pattern(globset::Glob::new(glob)?.compile_matcher()))
-    }
-
-    /// The pattern as it was written.
-    pub fn as_str(&self) -> &str {
-        self.0.glob().glob()
-    }
-
-    /// Whether the whole of `value` matches.
-    pub fn matches(&self, value: &str) -> bool {
-        self.0.is_match(value)
-    }
-}
-
-/// A label that must be there, and perhaps a value that it must have.
-#[derive(Clone, Debug)]
-pub struct LabelPattern {
-    /// The key, to the letter.
-    pub key: String,
-    /// What the value must match; `None`: any value will do.
-    pub value: Option<Pattern>,
-}
-
-/// A comparison with an exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitTest {
-    /// `3`
-    Is(i64),
-    /// `"!=0"`
-    IsNot(i64),
-}
-
-impl Condition {
-    /// Whether a hook with this condition answers `event`.
-    pub fn matches(&self, event: &Event) -> Match {
-        self.holds_for(&event.facts, event.exit, event.reason)
-    }
-
-    /// Whether the condition holds for a container known by `facts`, which has ended with `exit`
-    /// for `reason` if it has ended.
-    pub fn holds_for(&self, facts: &Facts, exit: Option<Exit>, reason: Option<Reason>) -> Match {
-        self.tests.iter().map(|test| test.holds(facts, exit, reason)).fold(Match::Yes, Match::and)
-    }
-
-    /// Whether the condition asks only about what is known of every event, so that it needs no
-    /// knowledge of the container: it has no tests.
-    pub fn is_always(&self) -> bool {
-        self.tests.is_empty()
-    }
-}
-
-impl Test {
-    fn holds(&self, facts: &Facts, exit: Option<Exit>, reason: Option<Reason>) -> Match {
-        match self {
-            Test::Name(patterns) => any_of(patterns, facts.name.as_deref()),
-            Test::Image(patterns) => any_of(patterns, facts.image.as_deref()),
-            Test::Label(patterns) => known(facts.labels.as_ref(), |labels| {
-                patterns.iter().any(|it| {
-                    labels
-                        .get(&it.key)
-                        .is_some_and(|value| it.value.as_ref().is_none_or(|pattern| pattern.matches(value)))
-                })
-            }),
-            Test::Network(patterns) => known(facts.networks.as_ref(), |networks| {
-                networks.iter().any(|network| patterns.iter().any(|it| it.matches(&network.name)))
-            }),
-            Test::Privileged(wanted) => known(facts.privileged.as_ref(), |it| it == wanted),
-            Test::ExitCode(tests) => known(exit.and_then(|it| it.code).as_ref(), |code| {
-                tests.iter().any(|test| match test {
-                    ExitTest::Is(wanted) => code == wanted,
-                    ExitTest::IsNot(unwanted) => code != unwanted,
-                })
-            }),
-            Test::Reason(wanted) => match reason {
-                None | Some(Reason::Unknown) if !wanted.contains(&Reason::Unknown) => Match::Unknown,
-                reason => Match::from_bool(reason.is_some_and(|it| wanted.contains(&it))),
-            },
-        }
-    }
-
-    /// The key in the configuration.
-    pub const fn key(&self) -> &'static str {
-        match self {
-            Test::Name(_) => "name",
-            Test::Image(_) => "image",
-            Test::Label(_) => "label",
-            Test::Network(_) => "network",
-            Test::Privileged(_) => "privileged",
-            Test::ExitCode(_) => "exit_code",
-            Test::Reason(_) => "reason",
-        }
-    }
-
-    /// Whether the value can ever be known at `point`. `exit_code` and `reason` are known only
-    /// from the first end on.
-    pub const fn can_be_known_at(&self, point: Point) -> bool {
-        match self {
-            Test::ExitCode(_) | Test::Reason(_) => matches!(point, Point::PostStop | Point::PostRemove),
-            _ => true,
-        }
-    }
-}
-
-fn known<T>(value: Option<&T>, holds: impl FnOnce(&T) -> bool) -> Match {
-    value.map_or(Match::Unknown, |it| Match::from_bool(holds(it)))
-}
-
-fn any_of(patterns: &[Pattern], value: Option<&str>) -> Match {
-    value.map_or(Match::Unknown, |it| Match::from_bool(patterns.iter().any(|pattern| pattern.matches(it))))
 }
 
 /// A gate's answer when boathook itself cannot decide: the journal cannot be written, the subject
