@@ -47,8 +47,8 @@ table! {
         reason: Shape::OneOrMany(&Shape::Words(|| Reason::ALL.map(Reason::name).into())),
         /// Who brought the event about.
         cause: Shape::OneOrMany(&Shape::Words(|| Cause::ALL.map(Cause::name).into())),
-        /// The point, for hooks that listen at several.
-        event: Shape::OneOrMany(&Shape::Words(|| Point::ALL.iter().map(|it| it.name()).collect())),
+        /// The point, for hooks that listen at several: a glob, or several.
+        event: Shape::OneOrMany(&Shape::Text),
         /// The name of this host: a glob, or several.
         host: Shape::OneOrMany(&Shape::Text),
         /// The method of the API call, at gates: a glob, or several.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, Strategy, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::select;
 
 use super::{Condition, Match, Pattern, Test};
