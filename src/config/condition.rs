@@ -23,37 +23,46 @@ use crate::lifecycle::{Cause, Point, PointSet, Reason};
 table! {
     /// A `when`, or a table within one, as written.
     ConditionDraft, "`when`" {
-        /// The name of the container, or of what else the event happened to: a glob, or several.
+        /// The name of the container, or of what else the event happened to: a pattern, or several.
         name: Shape::OneOrMany(&Shape::Text),
-        /// The image as given at create: a glob, or several.
+        /// The image as given at create: a pattern, or several.
         image: Shape::OneOrMany(&Shape::Text),
-        /// A label: `key` or `key=glob`, or several; or a table of keys that must all be there.
+        /// A label: `key` or `key=pattern`, or several; or a table of keys that must all be there.
         label: Shape::Either(&[Shape::OneOrMany(&Shape::Text), Shape::Mapping(&Shape::OneOrMany(&Shape::Text))]),
-        /// The name of a network that the container is attached to, or asks to be: a glob, or several.
+        /// The name of a network that the container is attached to, or asks to be: a pattern, or several.
         network: Shape::OneOrMany(&Shape::Text),
-        /// The name, source or destination of a mount: a glob, or several.
+        /// The name, source or destination of a mount: a pattern, or several.
         mount: Shape::OneOrMany(&Shape::Text),
-        /// The Compose project: a glob, or several.
+        /// The Compose project: a pattern, or several.
         project: Shape::OneOrMany(&Shape::Text),
-        /// The Compose service: a glob, or several.
+        /// The Compose service: a pattern, or several.
         service: Shape::OneOrMany(&Shape::Text),
-        /// The name of the API client, at gates: a glob, or several.
+        /// The name of the API client, at gates: a pattern, or several.
         user: Shape::OneOrMany(&Shape::Text),
         /// Whether the container is privileged.
         privileged: Shape::Boolean,
         /// The exit status: a number from 0 to 255, or `"!=0"`.
         exit_code: Shape::OneOrMany(&Shape::Either(&[Shape::Number(0..=255), Shape::Matching("^(!= *)?[0-9]{1,3}$")])),
         /// Why the container ended.
-        reason: Shape::OneOrMany(&Shape::Words(|| Reason::ALL.map(Reason::name).into())),
+        reason: Shape::OneOrMany(&Shape::Either(&[
+            Shape::Words(|| Reason::ALL.map(Reason::name).into()),
+            pattern::SHAPE,
+        ])),
         /// Who brought the event about.
-        cause: Shape::OneOrMany(&Shape::Words(|| Cause::ALL.map(Cause::name).into())),
-        /// The point, for hooks that listen at several: a glob, or several.
-        event: Shape::OneOrMany(&Shape::Text),
-        /// The name of this host: a glob, or several.
+        cause: Shape::OneOrMany(&Shape::Either(&[
+            Shape::Words(|| Cause::ALL.map(Cause::name).into()),
+            pattern::SHAPE,
+        ])),
+        /// The point, for hooks that listen at several.
+        event: Shape::OneOrMany(&Shape::Either(&[
+            Shape::Words(|| Point::ALL.iter().map(|it| it.name()).collect()),
+            pattern::SHAPE,
+        ])),
+        /// The name of this host: a pattern, or several.
         host: Shape::OneOrMany(&Shape::Text),
-        /// The method of the API call, at gates: a glob, or several.
+        /// The method of the API call, at gates: a pattern, or several.
         method: Shape::OneOrMany(&Shape::Text),
-        /// The path of the API call without its version, at gates: a glob, or several.
+        /// The path of the API call without its version, at gates: a pattern, or several.
         path: Shape::OneOrMany(&Shape::Text),
         /// Tables of which one must hold.
         any: Shape::Many(&Shape::Table(ConditionDraft::keys)),

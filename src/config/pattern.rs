@@ -6,10 +6,14 @@ use super::near::listed;
 use super::node::Node;
 use super::report::{Wrong, quoted};
 use super::scalar;
+use super::shape::Shape;
 use crate::hook::{LabelPattern, Pattern, PatternError};
 
 /// What has a meaning in a glob; a text without any of it stands for itself.
 const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
+
+/// What a pattern looks like that stands for several words.
+pub(super) const SHAPE: Shape = Shape::Matching(r"^~|[*?\[{\\]");
 
 /// A pattern for any text.
 pub(super) fn pattern(node: &Node) -> Result<Pattern, Wrong> {
