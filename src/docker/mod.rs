@@ -178,10 +178,21 @@ impl Docker {
     ///
     /// When the engine does not answer within [`LOOK_LIMIT`].
     pub async fn inspect(&self, target: &str) -> Result<Option<Observation>, DockerError> {
+        self.inspect_within(LOOK_LIMIT, target).await
+    }
+
+    /// As [`Docker::inspect`], with another limit.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer within `limit`.
+    pub async fn inspect_within(
+        &self,
+        limit: Duration,
+        target: &str,
+    ) -> Result<Option<Observation>, DockerError> {
         let Some(target) = encode(target) else { return Ok(None) };
-        match within(LOOK_LIMIT, self.client.inspect_container(&target, None::<InspectContainerOptions>))
-            .await
-        {
+        match within(limit, self.client.inspect_container(&target, None::<InspectContainerOptions>)).await {
             Ok(container) => observation(container).map(Some),
             Err(DockerError::Call(error)) if is_not_found(&error) => Ok(None),
             Err(error) => Err(error),

@@ -185,6 +185,11 @@ impl Engine {
         self.rules.load().points()
     }
 
+    /// The most that a gate may take, as of now.
+    pub fn gate_deadline(&self) -> Duration {
+        self.rules.load().gate_deadline
+    }
+
     /// Puts new rules in place of the old. Runs that are planned keep the hook that they have.
     pub fn obey(&self, rules: Rules) {
         let points = rules.points();

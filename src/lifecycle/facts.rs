@@ -89,7 +89,7 @@ pub struct Addresses<'a> {
     pub ip: Option<&'a str>,
     /// The first IPv6 address.
     pub ip6: Option<&'a str>,
-    /// The hardware address of the network of `ip`.
+    /// The hardware address on the network of `ip`, or of `ip6` where there is no other.
     pub mac: Option<&'a str>,
 }
 
@@ -116,14 +116,15 @@ impl Facts {
         self.labels.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// The addresses of the first network, by name, that has any.
+    /// The addresses of the first network, by name, that has one of the kind.
     pub fn addresses(&self) -> Addresses<'_> {
         let networks = self.networks.as_deref().unwrap_or_default();
-        let first = networks.iter().find(|it| it.ip.is_some() || it.ip6.is_some());
+        let with_ip = networks.iter().find(|it| it.ip.is_some());
+        let with_ip6 = networks.iter().find(|it| it.ip6.is_some());
         Addresses {
-            ip: first.and_then(|it| it.ip.as_deref()),
-            ip6: networks.iter().find_map(|it| it.ip6.as_deref()),
-            mac: first.and_then(|it| it.mac.as_deref()),
+            ip: with_ip.and_then(|it| it.ip.as_deref()),
+            ip6: with_ip6.and_then(|it| it.ip6.as_deref()),
+            mac: with_ip.or(with_ip6).and_then(|it| it.mac.as_deref()),
         }
     }
 
@@ -193,6 +194,7 @@ fn merge_networks(
             None => merged.push(network),
         }
     }
+    merged.sort_by(|a, b| a.name.cmp(&b.name));
     Some(merged)
 }
 
@@ -224,6 +226,16 @@ mod tests {
         facts.learn(on(vec![attached("b", Some("10.1.0.3"))]), Liveness::Running);
 
         assert_eq!(facts, on(vec![attached("b", Some("10.1.0.3"))]));
+    }
+
+    #[test]
+    fn a_network_of_the_other_family_hides_no_address() {
+        let six = NetworkAttachment { ip6: Some("fd00::2".into()), ..attached("a", None) };
+
+        let facts = on(vec![six, attached("b", Some("10.0.0.2"))]);
+
+        assert_eq!(facts.addresses().ip, Some("10.0.0.2"));
+        assert_eq!(facts.addresses().ip6, Some("fd00::2"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use docker_plugin_sdk::authorization::{
     Authorization, Decision, Request as PluginRequest, Response as PluginResponse,
@@ -22,7 +23,7 @@ use super::body;
 use super::gates::{hidden_parameters, json_body};
 use super::looks::{Looks, Notice, Wants};
 use super::mounts::taken_over;
-use crate::docker::{Docker, DockerError, NetworkKnown, VolumeKnown};
+use crate::docker::{Docker, DockerError, LOOK_LIMIT, NetworkKnown, VolumeKnown};
 use crate::engine::Engine;
 use crate::lifecycle::{
     Call, CallKind, Detail, EngineId, Facts, Mount, NetworkAttachment, NetworkDetail, Observation, Point,
@@ -33,6 +34,9 @@ use crate::run::NESTED_HEADER;
 /// How many containers a creation may take the mounts over from (`--volumes-from`) and still be read:
 /// each has to be looked up while the client waits.
 const TAKEN_OVER_MAX: usize = 16;
+
+/// The longest that a gate waits for a look. An engine that takes longer is stuck.
+const GATE_LOOK_MAX: Duration = Duration::from_secs(10);
 
 /// Answers Docker's questions about API calls.
 pub struct Gatekeeper {
@@ -159,7 +163,9 @@ impl Gatekeeper {
         let Some(target) = operation.target.as_deref().filter(|_| listens || last_look) else {
             return Ok(Verdict::Allow);
         };
-        let observation = match self.docker.inspect(target).await {
+        // A gate would rather wait for a busy engine than leave the decision to `outage`.
+        let limit = if listens { self.gate_look_limit() } else { LOOK_LIMIT };
+        let observation = match self.docker.inspect_within(limit, target).await {
             Ok(Some(observation)) => observation,
             // The engine will say so itself.
             Ok(None) => return Ok(Verdict::Allow),
@@ -194,6 +200,11 @@ impl Gatekeeper {
         Ok(Verdict::Allow)
     }
 
+    /// How long a gate waits for a look at what it is about.
+    fn gate_look_limit(&self) -> Duration {
+        (self.engine.gate_deadline() / 2).min(GATE_LOOK_MAX)
+    }
+
     async fn subject_of(&self, observation: &Observation) -> Result<Subject, DockerError> {
         let id = observation.facts.id.as_deref().ok_or(DockerError::Incomplete { field: "Id" })?;
         Ok(Subject::container(&self.docker.engine_id().await?, id))
@@ -209,7 +220,9 @@ impl Gatekeeper {
         let withheld = hidden_parameters(request);
         let asked = asked(request, None);
         for id in self.docker.prunable_containers(&filters).await? {
-            let Some(observation) = self.docker.inspect(&id).await? else { continue };
+            let Some(observation) = self.docker.inspect_within(self.gate_look_limit(), &id).await? else {
+                continue;
+            };
             let subject = self.subject_of(&observation).await?;
             self.looks.settle(&subject).await;
             let observation = Some(Box::new(observation));

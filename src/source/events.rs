@@ -49,6 +49,8 @@ pub struct EventSource {
     engine: Engine,
     listening: watch::Receiver<PointSet>,
     recent: Recent,
+    /// When the engine was first found, by its own clock.
+    begun_at: Option<Timestamp>,
     /// The engine that is there, as far as it has been told.
     present: Option<EngineId>,
 }
@@ -70,7 +72,15 @@ impl EventSource {
     /// A source that is not connected yet.
     pub fn new(docker: Docker, looks: Looks, engine: Engine) -> EventSource {
         let listening = engine.listening();
-        EventSource { docker, looks, engine, listening, recent: Recent::default(), present: None }
+        EventSource {
+            docker,
+            looks,
+            engine,
+            listening,
+            recent: Recent::default(),
+            begun_at: None,
+            present: None,
+        }
     }
 
     /// Follows the stream until `stop`, reconnecting for as long as Docker is away.
@@ -101,7 +111,10 @@ impl EventSource {
             Ok(identity) => identity,
             Err(error) => return error.into(),
         };
-        let since = self.engine.cursor().map_or(identity.now, |it| it - MARGIN);
+        // Before the first event the beginning stands for the cursor: what happens while the stream
+        // is away must not be passed over.
+        let begun_at = *self.begun_at.get_or_insert(identity.now);
+        let since = self.engine.cursor().map_or(begun_at, |it| (it - MARGIN).max(begun_at));
         let wanted = filter(*self.listening.borrow_and_update());
         let mut stream = pin!(self.docker.events(since, &wanted));
         info!(engine = %identity.id, %since, "following docker's events");
