@@ -1,6 +1,6 @@
 # `make` says what there is.
 
-.PHONY: help demo test check prerequisites root
+.PHONY: help demo test bench check prerequisites root
 
 CARGO := $(shell command -v cargo || echo "$${CARGO_HOME:-$$HOME/.cargo}/bin/cargo")
 # Cargo tells how far it is, on a terminal. A log wants to know of mistakes only.
@@ -9,6 +9,7 @@ QUIET := $(shell [ -t 2 ] || echo --quiet)
 help:
 	@echo 'make demo     what boathook does, shown on a Docker engine of its own (root)'
 	@echo 'make test     every test, those on real engines included (root, or these are skipped)'
+	@echo 'make bench    what things cost, each beside its floor (root, on a machine that does nothing else)'
 	@echo 'make check    formatting, lints, licences'
 
 demo: root prerequisites
@@ -26,6 +27,9 @@ test: prerequisites
 	else \
 		$(CARGO) test --workspace --tests; \
 	fi
+
+bench: root prerequisites
+	@$(CARGO) bench $(QUIET) --bench authorization --bench events --bench hooks --bench launch
 
 check:
 	$(CARGO) fmt --all --check
