@@ -2,7 +2,7 @@
 //!
 //! [`load`] turns a file and its drop-ins into a [`Config`] that holds no mistake, or into a [`Report`]
 //! of every mistake in them, each with its place and its fix. What runs is checked here as well: programs
-//! exist, can be executed, and nobody else could have written them (see [`trust`]).
+//! exist, can be executed, and nobody else could have written them (see [`crate::trust`]).
 //! What a key does is for the rooms that use it.
 //!
 //! The way through: text → `document` (a tree with places) → `table!` drafts that mirror the file →

@@ -202,7 +202,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The events read last. An event that is made at the instant of subscribing comes twice, and so
-/// does everything within [`MARGIN`].
+/// does everything within the margin of a reconnection.
 #[derive(Debug, Default)]
 pub struct Recent {
     hasher: RandomState,
