@@ -150,7 +150,7 @@ fn clipped(text: &str, chars_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Action, Command, Hook, Origin, clipped, count, does, from, row};
-    use crate::hook::{Condition, Deadline, HookName, Mode, OnFailure};
+    use crate::hook::HookName;
     use crate::launch::Launch;
     use crate::lifecycle::Point;
 
@@ -167,17 +167,9 @@ mod tests {
     #[test]
     fn a_hook_is_one_row() {
         let hook = Hook {
-            name: HookName::parse("gate").expect("the name keeps the rules"),
             at: [Point::PreCreate, Point::PreStart].into_iter().collect(),
-            when: Condition::default(),
             action: Action::Deny { message: "not here".to_owned() },
-            deadline: Deadline::DEFAULT,
-            on_failure: OnFailure::Deny,
-            mode: Mode::Enforce,
-            group: None,
-            debounce: None,
-            retry: None,
-            nested: false,
+            ..Hook::named(HookName::parse("gate").expect("the name keeps the rules"))
         };
 
         assert_eq!(row(&hook), ["gate", "pre_create, pre_start", "-", "denies: not here", "always"]);

@@ -83,7 +83,7 @@ table! {
 
 /// Reasons and causes that boathook knows and this version does not tell.
 const REASONS_LATER: [&str; 1] = ["daemon"];
-const CAUSES_LATER: [&str; 3] = ["reconcile", "replay", "aborted"];
+const CAUSES_LATER: [&str; 1] = ["replay"];
 
 /// How deep tables may stand in tables: more than anybody can read, and a small part of what a stack
 /// holds when they are asked one within the other.

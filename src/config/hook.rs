@@ -136,6 +136,7 @@ impl HookDraft {
             deadline: deadline?,
             on_failure: on_failure?,
             mode: mode?,
+            cleanup: None,
             group: None,
             debounce: None,
             retry: retry?,

@@ -8,7 +8,7 @@ use super::table::{Field, later};
 use crate::lifecycle::{Point, PointSet};
 
 /// Points that boathook knows and this version does not reach.
-const LATER: [&str; 5] = ["net_ready", "reconcile", "address.request", "address.release", "debt.given_up"];
+const LATER: [&str; 3] = ["net_ready", "address.request", "address.release"];
 
 /// Words of docker's own event stream and command line, and the point where the same is seen.
 const SYNONYMS: [(&str, &str); 9] = [

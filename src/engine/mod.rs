@@ -367,6 +367,8 @@ impl Work {
             phase: Phase::Setup,
             event: event.clone(),
             batch: hook.debounce.map(|_| Batch::default()),
+            debt: None,
+            setups: Vec::new(),
             planned_at,
         });
         keep(self.journal.append_behind([Entry::Planned(run.clone())]));

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::launch::Launch;
@@ -28,7 +29,8 @@ pub use pattern::{Pattern, PatternError};
 /// The name of a hook: what messages, logs and the journal call it.
 ///
 /// One to 64 characters of `a-z A-Z 0-9 . _ -`, the first a letter or digit.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct HookName(Arc<str>);
 
 impl HookName {
@@ -49,6 +51,14 @@ impl HookName {
     }
 }
 
+impl TryFrom<String> for HookName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<HookName, String> {
+        HookName::parse(&name).ok_or_else(|| format!("`{name}` is no name of a hook"))
+    }
+}
+
 impl fmt::Display for HookName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
@@ -56,13 +66,16 @@ impl fmt::Display for HookName {
 }
 
 /// The operator's answer to events.
-#[derive(Clone, Debug)]
+///
+/// What is kept of a hook for a run that has to be repeated is everything but its condition.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hook {
     /// What it is called; no two hooks share a name.
     pub name: HookName,
     /// The points that it answers at; never empty.
     pub at: PointSet,
     /// Which of the events at those points it answers.
+    #[serde(skip)]
     pub when: Condition,
     /// What it does.
     pub action: Action,
@@ -72,7 +85,10 @@ pub struct Hook {
     pub on_failure: OnFailure,
     /// Whether its denials count.
     pub mode: Mode,
+    /// What it owes once it has begun to set something up.
+    pub cleanup: Option<Arc<Cleanup>>,
     /// With whom it shares a bound on how many run at once.
+    #[serde(skip)]
     pub group: Option<Group>,
     /// Whether events that come close together are answered by one run.
     pub debounce: Option<Debounce>,
@@ -82,8 +98,43 @@ pub struct Hook {
     pub nested: bool,
 }
 
+/// How what a hook set up is cleaned up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleanup {
+    /// The points that make it due, the first that is reached; never empty.
+    pub at: PointSet,
+    /// What it does; never [`Action::Deny`].
+    pub action: Action,
+    /// How long one attempt may take.
+    pub deadline: Deadline,
+    /// How often it is tried before it is given up.
+    pub retry: Retry,
+}
+
+impl Hook {
+    /// A hook that answers nothing and does nothing: what is not said of it is as where nothing is
+    /// written.
+    pub fn named(name: HookName) -> Hook {
+        Hook {
+            name,
+            at: PointSet::EMPTY,
+            when: Condition::default(),
+            action: Action::Deny { message: String::new() },
+            deadline: Deadline::DEFAULT,
+            on_failure: OnFailure::Ignore,
+            mode: Mode::Enforce,
+            cleanup: None,
+            group: None,
+            debounce: None,
+            retry: None,
+            nested: false,
+        }
+    }
+}
+
 /// What a hook does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Runs a program. Nothing of the container is ever put in its arguments.
     Exec(Arc<Command>),
@@ -95,7 +146,7 @@ pub enum Action {
 }
 
 /// A program and its arguments, ready to be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// The absolute path of the program.
     pub program: PathBuf,
@@ -110,7 +161,7 @@ pub struct Command {
 }
 
 /// How long one attempt of a hook may take, and how it is ended when it takes longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadline {
     /// From spawn until the process group gets SIGTERM. Never zero.
     pub limit: Duration,
@@ -124,7 +175,8 @@ impl Deadline {
 }
 
 /// What the failure of a hook means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// The gate says no. The default at gates.
     Deny,
@@ -144,7 +196,7 @@ pub struct Group {
 }
 
 /// One run for events that come close together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Debounce {
     /// The run starts when nothing has come for so long. Never zero.
     pub wait: Duration,
@@ -153,7 +205,8 @@ pub struct Debounce {
 }
 
 /// Whether the denials of a hook count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// They do.
     #[default]
@@ -163,7 +216,7 @@ pub enum Mode {
 }
 
 /// How often and how soon a failed hook is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
     /// All attempts, the first included. At least 1.
     pub max_attempts: u32,
@@ -177,6 +230,10 @@ impl Retry {
     /// What an exit status of 75 gives a hook that has no `retry` of its own.
     pub const ON_REQUEST: Retry =
         Retry { max_attempts: 5, delay: Duration::from_secs(1), max_delay: Duration::from_secs(60) };
+
+    /// What holds for a clean-up where nothing is written.
+    pub const OF_CLEANUP: Retry =
+        Retry { max_attempts: 20, delay: Duration::from_secs(1), max_delay: Duration::from_secs(300) };
 
     /// The pause after attempt number `attempt` (from 1), before jitter; `None` when it was the last.
     pub fn pause_after(&self, attempt: u32) -> Option<Duration> {

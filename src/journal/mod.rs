@@ -134,7 +134,7 @@ impl Store {
         if let Entry::Planned(run) = entry {
             return self.plan(run);
         }
-        let run = entry.run().clone();
+        let Some(run) = entry.run().cloned() else { return Ok(()) };
         let Some(record) = self.records.get_mut(&run) else {
             return Err(JournalError::UnknownRun { run });
         };
@@ -192,7 +192,8 @@ impl Record {
 
     fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Planned(_) => {}
+            Entry::Planned(_) | Entry::Debt(_) | Entry::Lived { .. } | Entry::Read { .. } => {}
+            Entry::Gathered(run) => self.run = run,
             Entry::Overtook { .. } => self.overtook = true,
             Entry::Started { at, .. } => {
                 self.due_at = None;

@@ -8,11 +8,13 @@
 mod order;
 mod user;
 
+use serde::{Deserialize, Serialize};
+
 pub use order::{Identity, Order, OrderError, REPORT_FD, VARIABLE_PREFIX};
 pub use user::{Person, User, UserError};
 
 /// How the process of a hook is set up before its program begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     /// Whom it runs as; `None`: as boathook itself.
     pub user: Option<User>,
@@ -38,7 +40,7 @@ impl Default for Launch {
 }
 
 /// A resource and how much of it one process may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rlimit {
     /// What is limited.
     pub resource: Resource,
@@ -49,7 +51,8 @@ pub struct Rlimit {
 }
 
 /// What can be limited, by the names of `ulimit` and `limits.conf`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Resource {
     /// `as`: address space, in bytes.
     As,

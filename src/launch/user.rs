@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::unistd::{self, Gid, Group, Uid, getgrouplist};
+use serde::{Deserialize, Serialize};
 
 use super::order::Identity;
 
 /// A user as written: `name`, `uid`, `name:group` or `uid:gid`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     user: String,
     group: Option<String>,

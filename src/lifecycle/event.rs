@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Facts, Observation, Point, Subject};
 
 /// One subject has reached one point.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// The point that was reached.
     pub point: Point,
@@ -38,7 +38,7 @@ pub struct Event {
 }
 
 /// What an event is about besides its subject.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Detail {
     /// The network that is made, removed, connected or disconnected.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +63,7 @@ pub struct Detail {
 }
 
 /// A network, as far as an event tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Network")]
 pub struct NetworkDetail {
     /// Its id; null before it exists.
@@ -75,7 +75,7 @@ pub struct NetworkDetail {
 }
 
 /// A volume, as far as an event tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Volume")]
 pub struct VolumeDetail {
     /// Its name; null if the engine is to make one up.
@@ -87,7 +87,7 @@ pub struct VolumeDetail {
 }
 
 /// Who brought an event about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A call of the Engine API.
@@ -95,23 +95,29 @@ pub enum Cause {
     /// The engine itself, as its event stream tells: the container's own end, a restart policy, a
     /// call that authorization did not see.
     Engine,
+    /// A comparison of what is with what was known: nobody saw it happen.
+    Reconcile,
+    /// A set-up whose container never came to run, or never came to be.
+    Aborted,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 2] = [Cause::Api, Cause::Engine];
+    pub const ALL: [Cause; 4] = [Cause::Api, Cause::Engine, Cause::Reconcile, Cause::Aborted];
 
     /// The name in environment and document.
     pub const fn name(self) -> &'static str {
         match self {
             Cause::Api => "api",
             Cause::Engine => "engine",
+            Cause::Reconcile => "reconcile",
+            Cause::Aborted => "aborted",
         }
     }
 }
 
 /// Why a container ended, as far as it is known when the end is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The process ended by itself.
@@ -122,13 +128,16 @@ pub enum Reason {
     Stop,
     /// `docker kill`, `docker rm -f`, or a signal that the engine sent for another reason.
     Kill,
+    /// The engine ended, and took the container along.
+    Daemon,
     /// The end itself was not seen.
     Unknown,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 5] = [Reason::Exit, Reason::Oom, Reason::Stop, Reason::Kill, Reason::Unknown];
+    pub const ALL: [Reason; 6] =
+        [Reason::Exit, Reason::Oom, Reason::Stop, Reason::Kill, Reason::Daemon, Reason::Unknown];
 
     /// The name in configuration, environment and document.
     pub const fn name(self) -> &'static str {
@@ -137,13 +146,14 @@ impl Reason {
             Reason::Oom => "oom",
             Reason::Stop => "stop",
             Reason::Kill => "kill",
+            Reason::Daemon => "daemon",
             Reason::Unknown => "unknown",
         }
     }
 }
 
 /// How a container's process ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     /// The exit status as Docker reports it: 0 to 255, 128 + n for signal n. `None` when it could
     /// not be learned from a source that a label cannot overwrite.
@@ -153,7 +163,7 @@ pub struct Exit {
 }
 
 /// The API call that a gate is about.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// `POST`, `DELETE`, …
     pub method: String,

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is known of a container: a normalised `GET /containers/{id}/json`, or the part of it that
 /// was to be had. `None` is "not known"; an empty list or map is "known to be none".
 ///
 /// After the end of a container this is the last that was known: a stopped container has no
 /// addresses any more, yet clean-up needs the ones that it had.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Facts {
     /// The full id, 64 hexadecimal digits. Not known before the container is created.
     pub id: Option<String>,
@@ -46,7 +46,7 @@ pub struct Facts {
 }
 
 /// One network that a container is attached to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Attachment")]
 pub struct NetworkAttachment {
     /// The name of the network.
@@ -66,7 +66,7 @@ pub struct NetworkAttachment {
 }
 
 /// One mount of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mount {
     /// `bind`, `volume`, `tmpfs`, …
     pub kind: String,

@@ -22,4 +22,4 @@ pub use facts::{Addresses, Facts, Mount, NetworkAttachment};
 pub use point::{Point, PointSet};
 pub use signal::{Call, CallKind, Observation, Process, Saw, Signal, Source, Turn};
 pub use subject::{EngineId, Subject, SubjectKind};
-pub use tracker::Tracker;
+pub use tracker::{Life, Stage, Tracker};

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::SubjectKind;
 
 macro_rules! points {
@@ -121,6 +124,12 @@ points! {
     DaemonReload = "daemon.reload", After, Engine;
     /// The engine has gone away.
     DaemonStop = "daemon.stop", After, Engine;
+    /// A container runs, and boathook has just started, or found the engine again, or the engine has
+    /// read its configuration again: what a hook has set up may be gone and can be put back.
+    Reconcile = "reconcile", After, Container;
+    /// The last attempt of a clean-up has failed: a person has to see to it. The subject is what the
+    /// clean-up is owed for.
+    DebtGivenUp = "debt.given_up", After, Container;
     /// Any call of the Engine API.
     Api = "api", Gate, Call;
 }
@@ -134,7 +143,20 @@ impl Point {
     /// Whether a container's process may be running when the point is reached after the fact, so
     /// that stopping it makes sense.
     pub const fn may_run(self) -> bool {
-        matches!(self, Point::PostStart | Point::Healthy | Point::Unhealthy)
+        matches!(self, Point::PostStart | Point::Healthy | Point::Unhealthy | Point::Reconcile)
+    }
+}
+
+impl Serialize for Point {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Point, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Point::from_name(&name).ok_or_else(|| D::Error::custom(format!("no point is called `{name}`")))
     }
 }
 
@@ -145,7 +167,8 @@ impl fmt::Display for Point {
 }
 
 /// A set of points.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Vec<Point>", from = "Vec<Point>")]
 pub struct PointSet(u64);
 
 const _: () = assert!(Point::ALL.len() <= u64::BITS as usize, "a set has room for every point");
@@ -179,6 +202,18 @@ impl PointSet {
     /// The points in the set, in the order of [`Point::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Point> {
         Point::ALL.iter().copied().filter(move |point| self.contains(*point))
+    }
+}
+
+impl From<Vec<Point>> for PointSet {
+    fn from(points: Vec<Point>) -> PointSet {
+        points.into_iter().collect()
+    }
+}
+
+impl From<PointSet> for Vec<Point> {
+    fn from(points: PointSet) -> Vec<Point> {
+        points.iter().collect()
     }
 }
 

@@ -15,6 +15,9 @@ pub struct Signal {
     pub source: Source,
     /// When it happened, by the engine's clock where the engine told it.
     pub at: Timestamp,
+    /// What tells it from every other message of the event stream; `None` for what the stream did
+    /// not tell.
+    pub mark: Option<u64>,
     /// What was seen.
     pub saw: Saw,
     /// What it was about besides the subject.
@@ -26,6 +29,13 @@ pub struct Signal {
     pub observation: Option<Box<Observation>>,
 }
 
+impl Signal {
+    /// What `source` saw of `subject`, and nothing besides.
+    pub fn new(subject: Subject, source: Source, at: Timestamp, saw: Saw) -> Signal {
+        Signal { subject, source, at, mark: None, saw, detail: None, told: None, observation: None }
+    }
+}
+
 /// Where a signal comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -34,6 +44,9 @@ pub enum Source {
     Authorization,
     /// The engine's event stream, which tells every change, each at its turn.
     Events,
+    /// A comparison of what is with what was known. What it observes may be ahead of the event
+    /// stream.
+    Reconcile,
 }
 
 /// What was seen.

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The identity of a Docker Engine: `ID` of `GET /info`.
 ///
 /// It lives in the engine's data directory. A restored disk or another `--data-root` has another
 /// id, and what vanishes under one id has not been removed under the other.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EngineId(Arc<str>);
 
 impl EngineId {
@@ -24,7 +26,8 @@ impl fmt::Display for EngineId {
 }
 
 /// The kinds of things that events happen to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SubjectKind {
     /// A container; its id is Docker's 64 hexadecimal digits.
     Container,
@@ -57,7 +60,7 @@ impl SubjectKind {
 }
 
 /// One thing that events happen to. Two subjects are the same only on the same engine.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
     /// The engine it lives on.
     pub engine: EngineId,

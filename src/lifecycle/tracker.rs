@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::calls::Calls;
 use super::facts::Liveness;
@@ -35,9 +36,9 @@ pub struct Tracker {
     volumes: HashSet<Subject>,
 }
 
-/// One container's life so far.
-#[derive(Debug)]
-struct Life {
+/// One container's life so far: what has to be remembered of it to go on from there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Life {
     facts: Arc<Facts>,
     stage: Stage,
     creation_told: bool,
@@ -57,17 +58,21 @@ struct Life {
     end_awaited: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+/// How far a container has come in the present passage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
     /// Nothing has been seen of it yet.
     Unknown,
+    /// It exists, and has not run.
     Created,
+    /// Its process runs.
     Running,
+    /// Its process has ended.
     Ended,
 }
 
 /// When a passage began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Start {
     /// `State.StartedAt`.
     Exact(Timestamp),
@@ -117,13 +122,8 @@ impl Tracker {
     pub fn ask(&mut self, question: &Question) -> (Vec<Event>, Event) {
         let before = match &question.observation {
             Some(observation) => self.see(Signal {
-                subject: question.subject.clone(),
-                source: Source::Authorization,
-                at: question.at,
-                saw: Saw::Changed,
-                detail: None,
-                told: None,
                 observation: Some(observation.clone()),
+                ..Signal::new(question.subject.clone(), Source::Authorization, question.at, Saw::Changed)
             }),
             None => Vec::new(),
         };
@@ -216,7 +216,7 @@ impl Tracker {
         if signal.subject.kind != SubjectKind::Container {
             return self.other(signal);
         }
-        let Signal { subject, source, at, saw, mut detail, told, observation } = signal;
+        let Signal { subject, source, at, mark: _, saw, mut detail, told, observation } = signal;
         let life = self.lives.entry(subject.clone()).or_insert_with(Life::new);
         let old_name = life.facts.name.clone();
         if let Some(observation) = &observation {
@@ -242,7 +242,9 @@ impl Tracker {
             }
             (Saw::Reached(point), _) => life.reached(point, at, detail.as_ref(), &mut reached),
             (Saw::Removed, _) => life.removed(at, &mut reached),
-            (Saw::Changed, Source::Authorization) => life.observed(at, process, &mut reached),
+            (Saw::Changed, Source::Authorization | Source::Reconcile) => {
+                life.observed(at, process, &mut reached)
+            }
             (Saw::Changed, Source::Events) => life.adopt(process),
         }
         let mut events = reached.events;
@@ -567,15 +569,7 @@ mod tests {
     }
 
     fn told(at: i64, saw: Saw) -> Signal {
-        Signal {
-            subject: Subject::container(&engine(), ID),
-            source: Source::Events,
-            at: ms(at),
-            saw,
-            detail: None,
-            told: None,
-            observation: None,
-        }
+        Signal::new(Subject::container(&engine(), ID), Source::Events, ms(at), saw)
     }
 
     fn looked(at: i64, process: Process) -> Signal {

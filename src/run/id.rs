@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// The identity of a run, the same over all its attempts: scripts may use it as a key.
 ///
 /// Sixteen characters of Crockford's base 32, in lower case: 48 bits of milliseconds and 32 bits
 /// of counter, so that ids sort by the time of planning.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId(Arc<str>);
 
 impl RunId {

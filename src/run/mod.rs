@@ -4,6 +4,7 @@
 //! what is a table that can say no ([`RunState::after`]), so that the journal never holds a life
 //! that no run can have had.
 
+mod debt;
 mod id;
 mod outcome;
 mod state;
@@ -12,11 +13,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::hook::Hook;
 use crate::lifecycle::Event;
 
+pub use debt::{Debt, DebtState, Setup};
 pub use id::{RunId, RunIds};
 pub use outcome::{Captured, Outcome, Output, Reply};
 pub use state::{Conclusion, Entry, RunState};
@@ -26,7 +28,7 @@ pub use state::{Conclusion, Entry, RunState};
 pub const NESTED_HEADER: &str = "X-Boathook-Run";
 
 /// One hook for one event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     /// Its identity.
     pub id: RunId,
@@ -39,12 +41,17 @@ pub struct Run {
     /// Everything that it answers, if that may be more than one event; then it belongs to no
     /// subject.
     pub batch: Option<Batch>,
+    /// The debt that it pays, for a clean-up.
+    pub debt: Option<RunId>,
+    /// What it cleans up after, as known when the attempt begins; empty for a set-up.
+    #[serde(skip)]
+    pub setups: Vec<Setup>,
     /// When it was planned.
     pub planned_at: Timestamp,
 }
 
 /// The events that one run answers together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Batch {
     /// The first of them, in order.
     pub events: Vec<Arc<Event>>,
@@ -67,11 +74,13 @@ impl Batch {
 }
 
 /// Which half of a hook a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// What the hook does at its points.
     Setup,
+    /// What it does to clean up after that.
+    Cleanup,
 }
 
 impl Phase {
@@ -79,6 +88,7 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Phase::Setup => "setup",
+            Phase::Cleanup => "cleanup",
         }
     }
 }
@@ -91,23 +101,15 @@ pub(crate) mod examples {
     use jiff::Timestamp;
 
     use super::{Phase, Run, RunIds};
-    use crate::hook::{Action, Condition, Deadline, Group, Hook, HookName, Mode, OnFailure};
+    use crate::hook::{Group, Hook, HookName};
     use crate::lifecycle::{Cause, EngineId, Event, Point, Subject};
 
     /// A run for the start of `container`, of a hook in `group`.
     pub(crate) fn run_for(ids: &RunIds, container: &str, group: Option<Group>) -> Arc<Run> {
         let hook = Hook {
-            name: HookName::parse("hook").expect("a name"),
             at: [Point::PostStart].into_iter().collect(),
-            when: Condition::default(),
-            action: Action::Deny { message: "unused".into() },
-            deadline: Deadline::DEFAULT,
-            on_failure: OnFailure::Ignore,
-            mode: Mode::Enforce,
             group,
-            debounce: None,
-            retry: None,
-            nested: false,
+            ..Hook::named(HookName::parse("hook").expect("a name"))
         };
         let event = Event {
             point: Point::PostStart,
@@ -128,6 +130,8 @@ pub(crate) mod examples {
             phase: Phase::Setup,
             event: Arc::new(event),
             batch: None,
+            debt: None,
+            setups: Vec::new(),
             planned_at: Timestamp::UNIX_EPOCH,
         })
     }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// How one attempt ended: five ways that look alike and are not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It exited by itself, with that status.
     Exited(i32),
@@ -53,7 +55,7 @@ impl fmt::Display for Outcome {
 }
 
 /// What one attempt left behind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// What it wrote to standard output.
     pub stdout: Captured,
@@ -62,7 +64,7 @@ pub struct Output {
 }
 
 /// What was written to one stream, bounded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
     /// The text, lossily decoded. When it was too long: the beginning, a line that says what is
     /// left out, the end.

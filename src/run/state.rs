@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Output, Run, RunId};
+use super::{Debt, Outcome, Output, Run, RunId};
+use crate::lifecycle::{EngineId, Life, Subject};
 
-/// What the journal is told of runs, in the order in which it happens.
+/// What the journal is told, in the order in which it happens.
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// A run will be. Told before its first process exists.
     Planned(Arc<Run>),
+    /// A run that gathers events has begun to answer those that it has; the run as it is now.
+    Gathered(Arc<Run>),
     /// A gate went on although earlier runs of its subject were not through.
     Overtook {
         /// The run of the gate.
@@ -63,25 +67,45 @@ pub enum Entry {
         /// The request target.
         uri: String,
     },
+    /// A debt is as it is now: opened, renewed, due, closed.
+    Debt(Arc<Debt>),
+    /// A container is known as it is now; `None`: it is gone.
+    Lived {
+        /// The container.
+        subject: Subject,
+        /// What is remembered of it.
+        life: Option<Box<Life>>,
+    },
+    /// A message of the engine's event stream has been taken in, with all that follows from it.
+    Read {
+        /// The engine.
+        engine: EngineId,
+        /// The time of the message, by the engine's clock.
+        cursor: Timestamp,
+        /// What tells it from every other message.
+        mark: u64,
+    },
 }
 
 impl Entry {
-    /// The run that the entry is about.
-    pub fn run(&self) -> &RunId {
+    /// The run that the entry is about, if it is about one.
+    pub fn run(&self) -> Option<&RunId> {
         match self {
-            Entry::Planned(run) => &run.id,
+            Entry::Planned(run) | Entry::Gathered(run) => Some(&run.id),
+            Entry::Debt(_) | Entry::Lived { .. } | Entry::Read { .. } => None,
             Entry::Overtook { run }
             | Entry::Started { run, .. }
             | Entry::Ended { run, .. }
             | Entry::Deferred { run, .. }
             | Entry::Concluded { run, .. }
-            | Entry::Nested { run, .. } => run,
+            | Entry::Nested { run, .. } => Some(run),
         }
     }
 }
 
 /// What became of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Conclusion {
     /// An attempt succeeded.
     Done,
@@ -112,7 +136,8 @@ impl Conclusion {
 }
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// It will be.
     Planned,
@@ -140,7 +165,7 @@ impl RunState {
     pub fn after(self, entry: &Entry) -> Option<RunState> {
         match (self, entry) {
             (state, Entry::Nested { .. }) => Some(state),
-            (RunState::Planned, Entry::Overtook { .. }) => Some(RunState::Planned),
+            (RunState::Planned, Entry::Overtook { .. } | Entry::Gathered(_)) => Some(RunState::Planned),
             (RunState::Planned, Entry::Started { attempt: 1, .. }) => Some(RunState::Running { attempt: 1 }),
             (
                 RunState::Attempted { attempts } | RunState::Waiting { attempts },

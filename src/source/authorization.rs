@@ -508,7 +508,7 @@ fn made_up(engine: &EngineId, kind: SubjectKind) -> Subject {
 }
 
 fn signal(subject: Subject, saw: Saw, at: Timestamp) -> Signal {
-    Signal { subject, source: Source::Authorization, at, saw, detail: None, told: None, observation: None }
+    Signal::new(subject, Source::Authorization, at, saw)
 }
 
 fn asked(request: &PluginRequest<'_>, body: Option<Value>) -> Arc<Request> {

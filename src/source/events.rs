@@ -171,7 +171,7 @@ impl EventSource {
         let saw = Saw::Reached(point);
         // Not of the stream: its time says nothing about how far that has been read.
         let source = Source::Authorization;
-        let signal = Signal { subject, source, at, saw, detail: None, told: None, observation: None };
+        let signal = Signal::new(subject, source, at, saw);
         if self.looks.submit(Notice { signal, wants: Wants::Nothing }).is_err() {
             warn!(%point, "not told: too much to take in");
         }

@@ -320,13 +320,8 @@ impl Watch {
         let (Some(engine), Some(id)) = (self.docker.known_engine_id(), &observation.facts.id) else { return };
         let subject = Subject::container(&engine, id);
         let signal = Signal {
-            subject: subject.clone(),
-            source: Source::Authorization,
-            at,
-            saw: Saw::Changed,
-            detail: None,
-            told: None,
             observation: Some(Box::new(observation)),
+            ..Signal::new(subject.clone(), Source::Authorization, at, Saw::Changed)
         };
         let notice = Notice { signal, wants: Wants::Nothing };
         if self.waiting.contains_key(&subject) {

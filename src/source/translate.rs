@@ -97,7 +97,7 @@ impl Told<'_> {
 
     fn notice(&self, subject: Subject, saw: Saw, wants: Wants) -> Notice {
         let (source, at) = (Source::Events, self.at);
-        let signal = Signal { subject, source, at, saw, detail: None, told: None, observation: None };
+        let signal = Signal::new(subject, source, at, saw);
         Notice { signal, wants }
     }
 
