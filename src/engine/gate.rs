@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::groups::{Groups, Permit};
 use super::{Rules, conclude, keep, log_attempt, retry_of};
 use crate::hook::{Mode, OnFailure};
 use crate::journal::Journal;
@@ -36,6 +37,7 @@ pub(super) struct Gate {
     pub(super) reply: oneshot::Sender<Verdict>,
     pub(super) rules: Arc<Rules>,
     pub(super) room: Room,
+    pub(super) groups: Groups,
     pub(super) runner: Runner,
     pub(super) journal: Journal,
     pub(super) stopping: CancellationToken,
@@ -68,7 +70,7 @@ struct Leftover {
     run: Arc<Run>,
     attempt: u32,
     running: Running,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<Permit>,
 }
 
 impl Gate {
@@ -154,10 +156,9 @@ impl Gate {
     }
 
     /// Waits for a permit of the hook's group, while there is time. `None`: there was not enough.
-    async fn permit(&self, run: &Run) -> Option<Option<OwnedSemaphorePermit>> {
+    async fn permit(&self, run: &Run) -> Option<Option<Permit>> {
         let Some(group) = &run.hook.group else { return Some(None) };
-        let permit = group.permits.clone().acquire_owned();
-        timeout_at(self.opened_at + self.limit, permit).await.ok()?.ok().map(Some)
+        timeout_at(self.opened_at + self.limit, self.groups.enter(group)).await.ok().map(Some)
     }
 
     /// One attempt, or the process that has outlived it.

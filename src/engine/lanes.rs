@@ -8,8 +8,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
+use super::groups::{Groups, Permit};
 use crate::lifecycle::Subject;
 use crate::run::Run;
 
@@ -22,6 +23,7 @@ pub(super) struct Lanes {
     /// Those of them whose next run waits for a permit of its group.
     blocked: VecDeque<Subject>,
     running: usize,
+    groups: Groups,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +52,7 @@ pub(super) struct Start {
     /// The lane that it holds.
     pub(super) lane: Subject,
     /// To be dropped when it has ended.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) permit: Option<Permit>,
 }
 
 /// What waits in a lane.
@@ -63,6 +65,16 @@ pub(super) enum Item {
 }
 
 impl Lanes {
+    /// Lanes whose runs take places in `groups`.
+    pub(super) fn new(groups: Groups) -> Lanes {
+        Lanes { groups, ..Lanes::default() }
+    }
+
+    /// Whether anything waits for a permit of its group.
+    pub(super) fn is_blocked(&self) -> bool {
+        !self.blocked.is_empty()
+    }
+
     /// Whether no subject has anything to do.
     pub(super) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
@@ -96,10 +108,10 @@ impl Lanes {
                 continue;
             }
             let Some(Item::Run { run, .. }) = lane.queue.front() else { continue };
-            let permit = match run.hook.group.as_ref().map(|it| it.permits.clone().try_acquire_owned()) {
+            let permit = match run.hook.group.as_ref().map(|it| self.groups.try_enter(it)) {
                 None => None,
-                Some(Ok(permit)) => Some(permit),
-                Some(Err(_)) => {
+                Some(Some(permit)) => Some(permit),
+                Some(None) => {
                     lane.announced = true;
                     self.blocked.push_back(subject);
                     continue;
@@ -184,9 +196,8 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::sync::Arc;
-
-    use tokio::sync::Semaphore;
 
     use super::{Item, Lanes, Start};
     use crate::hook::Group;
@@ -267,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_full_group_holds_up_only_its_own() {
-        let group = Group { name: "proxy".into(), permits: Arc::new(Semaphore::new(1)) };
+        let group = Group { name: "proxy".into(), max: NonZeroU32::MIN };
         let (mut lanes, runs) = lanes(&["aa", "bb"], Some(&group));
         let other = run_for(&RunIds::from(9), "cc", None);
         lanes.push(&subject("cc"), Item::Run { run: other.clone(), attempt: 1 });

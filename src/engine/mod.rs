@@ -7,6 +7,7 @@
 
 mod gate;
 mod gather;
+mod groups;
 mod lanes;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use crate::runner::Runner;
 
 use gate::{Gate, GateOver, Room};
 use gather::{Gathering, lane_of};
+use groups::Groups;
 use lanes::{Item, Lanes, Start};
 
 /// How many signals may wait to be taken in. One takes about a microsecond; more than this means
@@ -92,6 +94,7 @@ impl Rules {
 pub struct Engine {
     inbox: mpsc::Sender<Message>,
     rules: Arc<ArcSwap<Rules>>,
+    groups: Groups,
     listening: watch::Sender<PointSet>,
     journal: Journal,
     runner: Runner,
@@ -107,6 +110,7 @@ pub struct Work {
     ids: RunIds,
     tracker: Tracker,
     lanes: Lanes,
+    groups: Groups,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     gates: usize,
     /// Runs that still gather events.
@@ -154,10 +158,13 @@ impl Engine {
         let Parts { rules, journal, runner, docker, stopping } = parts;
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
         let (listening, _) = watch::channel(rules.points());
+        let groups = Groups::default();
+        groups.obey(&rules.hooks);
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let engine = Engine {
             inbox: sender,
             rules: rules.clone(),
+            groups: groups.clone(),
             listening,
             journal: journal.clone(),
             runner: runner.clone(),
@@ -170,7 +177,8 @@ impl Engine {
             docker,
             ids: RunIds::from(fastrand::u32(..)),
             tracker: Tracker::default(),
-            lanes: Lanes::default(),
+            lanes: Lanes::new(groups.clone()),
+            groups,
             under_way: FuturesUnordered::new(),
             gates: 0,
             gathering: HashMap::new(),
@@ -193,6 +201,7 @@ impl Engine {
     /// Puts new rules in place of the old. Runs that are planned keep the hook that they have.
     pub fn obey(&self, rules: Rules) {
         let points = rules.points();
+        self.groups.obey(&rules.hooks);
         self.rules.store(Arc::new(rules));
         self.listening.send_replace(points);
     }
@@ -296,6 +305,7 @@ impl Work {
                     let events = self.tracker.tick(Timestamp::now());
                     self.reach_all(events);
                 }
+                () = self.groups.freed(), if self.lanes.is_blocked() => self.lanes.unblock(),
                 () = stopping.cancelled(), if !self.stopped => self.interrupt_queued(),
                 else => break,
             }
@@ -474,6 +484,7 @@ impl Work {
             reply,
             rules,
             room: if self.gates < GATES_MAX { Room::Left } else { Room::Full },
+            groups: self.groups.clone(),
             runner: self.runner.clone(),
             journal: self.journal.clone(),
             stopping: self.stopping.clone(),
@@ -512,7 +523,6 @@ impl Work {
             Done::Gate(over) => {
                 self.gates -= 1;
                 self.lanes.close_gate(&over.subject, over.had_turn);
-                self.lanes.unblock();
             }
             Done::Settled { hook } => self.settled(&hook),
             Done::Stopped => {}

@@ -12,12 +12,12 @@ mod words;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use crate::launch::Launch;
 use crate::lifecycle::{Point, PointSet};
@@ -187,12 +187,19 @@ pub enum OnFailure {
 }
 
 /// A bound that hooks share: at most so many of their runs at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// What the hooks call it.
     pub name: Arc<str>,
-    /// One permit for each run that may be under way. All hooks of the group hold the same.
-    pub permits: Arc<Semaphore>,
+    /// How many runs may be under way. The same in all hooks of the group.
+    pub max: NonZeroU32,
+}
+
+impl Group {
+    /// [`Group::max`], as things in memory are counted.
+    pub fn places(&self) -> usize {
+        usize::try_from(self.max.get()).unwrap_or(usize::MAX)
+    }
 }
 
 /// One run for events that come close together.
@@ -283,6 +290,11 @@ impl HookSet {
     /// The hooks that listen at `point`, in the order in which they run.
     pub fn at(&self, point: Point) -> &[Arc<Hook>] {
         self.at.get(point as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The groups of the hooks, each once for every hook and point.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.at.iter().flatten().filter_map(|it| it.group.as_ref())
     }
 
     /// The points at which any hook listens.

@@ -54,13 +54,6 @@ const PURE: &[&str] = &["lifecycle", "hook", "run"];
 /// The other crates that a pure room may use: values, and how they are written down.
 const PURE_CRATES: &[&str] = &["jiff", "regex", "schemars", "serde", "serde_json", "thiserror"];
 
-/// What a pure room uses all the same, and why that is no harm.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[(
-    "hook",
-    "tokio::sync::Semaphore",
-    "the hooks of a group share its permits; taking them, and waiting, is done by the engine",
-)];
-
 /// What of the standard library reads files, sockets, other processes or the clock.
 const IMPURE: &[&str] = &[
     "std::env",
@@ -98,20 +91,12 @@ fn impure(source: &Source, crates: &[String]) -> Vec<Breach> {
         crates.contains(&mention.path[0]) && !PURE_CRATES.contains(&mention.path[0].as_str())
     };
     let is_impure = |mention: &Mention| IMPURE.iter().any(|it| mention.is_of(it));
-    let is_excepted = |mention: &Mention| exception(&source.room, mention).is_some();
     let found = source.mentions.iter().filter(|it| is_clock(it) || is_foreign(it) || is_impure(it));
     found
-        .filter(|it| !is_excepted(it))
         .map(|it| {
             source.breach(it.line, format!("`{}` only thinks: no `{}`", source.room, it.path.join("::")))
         })
         .collect()
-}
-
-/// The path of the exception that allows a mention, if one does.
-fn exception(room: &str, mention: &Mention) -> Option<&'static str> {
-    let found = EXCEPTIONS.iter().find(|(of, path, _)| *of == room && mention.is_of(path));
-    found.map(|(_, path, _)| *path)
 }
 
 /// Imports of everything there is.
@@ -152,19 +137,6 @@ fn only_the_runner_spawns_processes() {
 #[test]
 fn threads_are_for_the_runtime_and_for_spawning() {
     assert_none(&sources().iter().flat_map(|it| reserved(it, THREAD_ROOMS, THREADS)).collect::<Vec<_>>());
-}
-
-#[test]
-fn every_exception_is_needed() {
-    let sources = sources();
-    let used = |(room, path, _): &&(&str, &str, &str)| {
-        let here = sources.iter().filter(|it| it.room == *room);
-        here.flat_map(|it| &it.mentions).any(|it| exception(room, it) == Some(*path))
-    };
-
-    let idle: Vec<_> = EXCEPTIONS.iter().filter(|it| !used(it)).collect();
-
-    assert_eq!(idle, [] as [&(&str, &str, &str); 0]);
 }
 
 #[test]
@@ -259,8 +231,11 @@ fn a_pure_room_that_looks_around_is_found() {
         assert!(!impure(&made_up("src/run.rs", text), &crates).is_empty(), "{text}");
         assert_eq!(impure(&made_up("src/docker.rs", text), &crates), []);
     }
-    let excepted = made_up("src/hook.rs", "use tokio::sync::{Semaphore, mpsc};");
-    assert_eq!(whats(&impure(&excepted, &crates)), ["`hook` only thinks: no `tokio::sync::mpsc`"]);
+    let two = made_up("src/hook.rs", "use tokio::sync::{Semaphore, mpsc};");
+    assert_eq!(
+        whats(&impure(&two, &crates)),
+        ["`hook` only thinks: no `tokio::sync::Semaphore`", "`hook` only thinks: no `tokio::sync::mpsc`"]
+    );
     let fine = "use std::time::Duration; use jiff::Timestamp; fn f(now: Timestamp) { now.duration_since(x) }";
     assert_eq!(impure(&made_up("src/run.rs", fine), &crates), []);
 }
