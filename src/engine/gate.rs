@@ -131,12 +131,15 @@ impl Gate {
                 conclude(&self.journal, run, Conclusion::Skipped);
                 return self.failed(run, "no time was left for it");
             }
-            let Some(permit) = self.permit(run).await else {
+            // Waiting for its group is part of what it may take.
+            let until = Instant::now() + limit;
+            let Some(permit) = self.permit(run, until).await else {
                 let conclusion = if attempt == 1 { Conclusion::Skipped } else { Conclusion::Superseded };
                 conclude(&self.journal, run, conclusion);
                 return self.failed(run, "its group had no room in time");
             };
-            let (outcome, output) = match self.attempt(run, attempt, limit.min(self.time_left())).await {
+            let time_left = until.saturating_duration_since(Instant::now());
+            let (outcome, output) = match self.attempt(run, attempt, time_left).await {
                 Ok(ended) => ended,
                 Err(mut running) => {
                     let said = running.output().reply().message;
@@ -147,6 +150,7 @@ impl Gate {
             if let Some(pause) = self.pause_before_next(run, attempt, &outcome) {
                 let until = Timestamp::now() + pause;
                 keep(self.journal.append_behind([Entry::Deferred { run: run.id.clone(), until }]));
+                drop(permit);
                 sleep(pause).await;
                 attempt += 1;
                 continue;
@@ -155,10 +159,10 @@ impl Gate {
         }
     }
 
-    /// Waits for a permit of the hook's group, while there is time. `None`: there was not enough.
-    async fn permit(&self, run: &Run) -> Option<Option<Permit>> {
+    /// Waits for a place in the hook's group, at most until then. `None`: there was none in time.
+    async fn permit(&self, run: &Run, until: Instant) -> Option<Option<Permit>> {
         let Some(group) = &run.hook.group else { return Some(None) };
-        timeout_at(self.opened_at + self.limit, self.groups.enter(group)).await.ok().map(Some)
+        timeout_at(until, self.groups.enter(group)).await.ok().map(Some)
     }
 
     /// One attempt, or the process that has outlived it.

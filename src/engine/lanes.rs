@@ -3,12 +3,15 @@
 //! Each subject has a lane: its runs come one after the other, in the order in which they were
 //! planned. Lanes take turns, so that a subject with much to do does not hold the others up, and
 //! together they run no more than a bound. A gate waits in its subject's lane like a run, but
-//! outside the bound: Docker is waiting for it.
+//! outside the bound: Docker is waiting for it. A run whose group is full stays the first of its lane; the
+//! time that it waits for the group is part of what it may take.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use super::groups::{Groups, Permit};
 use crate::lifecycle::Subject;
@@ -22,6 +25,8 @@ pub(super) struct Lanes {
     ready: VecDeque<Subject>,
     /// Those of them whose next run waits for a permit of its group.
     blocked: VecDeque<Subject>,
+    /// When the first of those in `blocked` has waited too long.
+    late_at: Option<Instant>,
     running: usize,
     groups: Groups,
 }
@@ -30,6 +35,8 @@ pub(super) struct Lanes {
 struct Lane {
     queue: VecDeque<Item>,
     occupied: Occupied,
+    /// Since when its next run waits for a place in its group.
+    waits_since: Option<Instant>,
     /// Whether the subject stands in `ready`.
     announced: bool,
     /// Gates that have not been closed, whether or not they hold the lane.
@@ -51,8 +58,20 @@ pub(super) struct Start {
     pub(super) attempt: u32,
     /// The lane that it holds.
     pub(super) lane: Subject,
+    /// How long it may take: less than its hook says if it has waited for its group.
+    pub(super) limit: Duration,
+    pub(super) place: Place,
+}
+
+/// Whether there is room in its group for a run.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// It is in no group.
+    Free,
     /// To be dropped when it has ended.
-    pub(super) permit: Option<Permit>,
+    Taken(Permit),
+    /// It has waited for one until it was out of time, and must not have a process.
+    Missed,
 }
 
 /// What waits in a lane.
@@ -94,9 +113,19 @@ impl Lanes {
         told
     }
 
-    /// The next run that may start while at most `limit` are under way. It holds its lane until
-    /// [`Lanes::release`], and with it a permit of its group.
-    pub(super) fn next(&mut self, limit: usize) -> Option<Start> {
+    /// Waits until a place in a group may have become free, or somebody has waited for one too long. To be
+    /// answered by [`Lanes::unblock`].
+    pub(super) async fn freed(&self) {
+        match self.late_at {
+            // Which of the two it was is seen by those who try again.
+            Some(late_at) => drop(timeout_at(late_at, self.groups.freed()).await),
+            None => self.groups.freed().await,
+        }
+    }
+
+    /// The next run that may start at `now`, while at most `limit` are under way. It holds its lane until
+    /// [`Lanes::release`], and with it a place in its group.
+    pub(super) fn next(&mut self, limit: usize, now: Instant) -> Option<Start> {
         if self.running >= limit {
             return None;
         }
@@ -108,19 +137,24 @@ impl Lanes {
                 continue;
             }
             let Some(Item::Run { run, .. }) = lane.queue.front() else { continue };
-            let permit = match run.hook.group.as_ref().map(|it| self.groups.try_enter(it)) {
-                None => None,
-                Some(Some(permit)) => Some(permit),
+            let late_at = lane.waits_since.unwrap_or(now) + run.hook.deadline.limit;
+            let place = match run.hook.group.as_ref().map(|it| self.groups.try_enter(it)) {
+                None => Place::Free,
+                Some(_) if late_at <= now => Place::Missed,
+                Some(Some(permit)) => Place::Taken(permit),
                 Some(None) => {
                     lane.announced = true;
+                    lane.waits_since.get_or_insert(now);
+                    self.late_at = Some(self.late_at.map_or(late_at, |it| it.min(late_at)));
                     self.blocked.push_back(subject);
                     continue;
                 }
             };
             let Some(Item::Run { run, attempt }) = lane.queue.pop_front() else { continue };
             lane.occupied = Occupied::ByRun;
+            lane.waits_since = None;
             self.running += 1;
-            return Some(Start { run, attempt, lane: subject, permit });
+            return Some(Start { run, attempt, lane: subject, limit: late_at - now, place });
         }
     }
 
@@ -136,6 +170,7 @@ impl Lanes {
 
     /// Lets those try again that waited for a permit.
     pub(super) fn unblock(&mut self) {
+        self.late_at = None;
         self.ready.append(&mut self.blocked);
     }
 
@@ -154,6 +189,7 @@ impl Lanes {
     pub(super) fn clear_runs(&mut self) -> Vec<Arc<Run>> {
         let mut cleared = Vec::new();
         for lane in self.lanes.values_mut() {
+            lane.waits_since = None;
             for item in std::mem::take(&mut lane.queue) {
                 match item {
                     Item::Run { run, .. } => cleared.push(run),
@@ -199,7 +235,7 @@ mod tests {
     use std::num::NonZeroU32;
     use std::sync::Arc;
 
-    use super::{Item, Lanes, Start};
+    use super::{Instant, Item, Lanes, Place, Start};
     use crate::hook::Group;
     use crate::lifecycle::{EngineId, Subject};
     use crate::run::examples::run_for;
@@ -219,6 +255,10 @@ mod tests {
         (lanes, runs)
     }
 
+    fn next(lanes: &mut Lanes, limit: usize) -> Option<Start> {
+        lanes.next(limit, Instant::now())
+    }
+
     fn is(start: &Option<Start>, run: &Arc<Run>) -> bool {
         start.as_ref().is_some_and(|it| it.run.id == run.id)
     }
@@ -227,10 +267,10 @@ mod tests {
     fn one_containers_runs_come_one_after_the_other() {
         let (mut lanes, runs) = lanes(&["aa", "aa"], None);
 
-        assert!(is(&lanes.next(8), &runs[0]));
-        assert!(lanes.next(8).is_none());
+        assert!(is(&next(&mut lanes, 8), &runs[0]));
+        assert!(next(&mut lanes, 8).is_none());
         lanes.release(&subject("aa"));
-        assert!(is(&lanes.next(8), &runs[1]));
+        assert!(is(&next(&mut lanes, 8), &runs[1]));
         lanes.release(&subject("aa"));
         assert!(lanes.is_empty());
     }
@@ -239,17 +279,17 @@ mod tests {
     fn containers_take_turns_under_the_bound() {
         let (mut lanes, runs) = lanes(&["aa", "aa", "bb", "cc"], None);
 
-        assert!(is(&lanes.next(2), &runs[0]));
-        assert!(is(&lanes.next(2), &runs[2]));
-        assert!(lanes.next(2).is_none(), "two are under way");
+        assert!(is(&next(&mut lanes, 2), &runs[0]));
+        assert!(is(&next(&mut lanes, 2), &runs[2]));
+        assert!(next(&mut lanes, 2).is_none(), "two are under way");
         lanes.release(&subject("aa"));
-        assert!(is(&lanes.next(2), &runs[3]), "the other container has waited longer");
+        assert!(is(&next(&mut lanes, 2), &runs[3]), "the other container has waited longer");
     }
 
     #[test]
     fn a_gate_takes_its_turn_and_holds_the_lane_until_it_is_closed() {
         let (mut lanes, runs) = lanes(&["aa"], None);
-        assert!(is(&lanes.next(8), &runs[0]));
+        assert!(is(&next(&mut lanes, 8), &runs[0]));
         let mut turn = lanes.push_gate(&subject("aa"));
         let later = run_for(&RunIds::from(9), "aa", None);
         lanes.push(&subject("aa"), Item::Run { run: later.clone(), attempt: 1 });
@@ -257,21 +297,21 @@ mod tests {
         assert!(turn.try_recv().is_err(), "an earlier run is under way");
         lanes.release(&subject("aa"));
         assert_eq!(turn.try_recv(), Ok(()));
-        assert!(lanes.next(8).is_none(), "the gate holds the lane");
+        assert!(next(&mut lanes, 8).is_none(), "the gate holds the lane");
         lanes.close_gate(&subject("aa"), true);
-        assert!(is(&lanes.next(8), &later));
+        assert!(is(&next(&mut lanes, 8), &later));
     }
 
     #[test]
     fn a_gate_that_went_ahead_gives_nobody_elses_place_away() {
         let (mut lanes, runs) = lanes(&["aa", "aa"], None);
-        assert!(is(&lanes.next(8), &runs[0]));
+        assert!(is(&next(&mut lanes, 8), &runs[0]));
         drop(lanes.push_gate(&subject("aa")));
 
         lanes.close_gate(&subject("aa"), false);
-        assert!(lanes.next(8).is_none(), "the first run is under way still");
+        assert!(next(&mut lanes, 8).is_none(), "the first run is under way still");
         lanes.release(&subject("aa"));
-        assert!(is(&lanes.next(8), &runs[1]));
+        assert!(is(&next(&mut lanes, 8), &runs[1]));
         lanes.release(&subject("aa"));
         assert!(lanes.is_empty());
     }
@@ -283,19 +323,40 @@ mod tests {
         let other = run_for(&RunIds::from(9), "cc", None);
         lanes.push(&subject("cc"), Item::Run { run: other.clone(), attempt: 1 });
 
-        let first = lanes.next(8);
+        let first = next(&mut lanes, 8);
         assert!(is(&first, &runs[0]));
-        assert!(is(&lanes.next(8), &other));
-        assert!(lanes.next(8).is_none());
+        assert!(is(&next(&mut lanes, 8), &other));
+        assert!(next(&mut lanes, 8).is_none());
         drop(first);
         lanes.release(&subject("aa"));
-        assert!(is(&lanes.next(8), &runs[1]));
+        assert!(is(&next(&mut lanes, 8), &runs[1]));
+    }
+
+    #[test]
+    fn waiting_for_a_group_is_part_of_what_a_run_may_take() {
+        let group = Group { name: "proxy".into(), max: NonZeroU32::MIN };
+        let (mut lanes, runs) = lanes(&["aa", "bb", "cc"], Some(&group));
+        let (limit, begun_at) = (runs[0].hook.deadline.limit, Instant::now());
+        let first = lanes.next(8, begun_at);
+        assert_eq!(first.as_ref().map(|it| it.limit), Some(limit));
+        assert!(lanes.next(8, begun_at).is_none());
+
+        drop(first);
+        lanes.release(&subject("aa"));
+        let second = lanes.next(8, begun_at + limit / 4);
+        assert_eq!(second.as_ref().map(|it| it.limit), Some(limit * 3 / 4));
+        lanes.unblock();
+        assert!(lanes.next(8, begun_at + limit / 2).is_none());
+        lanes.unblock();
+        let third = lanes.next(8, begun_at + limit);
+
+        assert!(is(&third, &runs[2]) && matches!(third.map(|it| it.place), Some(Place::Missed)));
     }
 
     #[test]
     fn what_waits_can_be_taken_out_and_gates_stay() {
         let (mut lanes, runs) = lanes(&["aa", "aa"], None);
-        assert!(is(&lanes.next(8), &runs[0]));
+        assert!(is(&next(&mut lanes, 8), &runs[0]));
         let mut turn = lanes.push_gate(&subject("aa"));
 
         let cleared = lanes.clear_runs();

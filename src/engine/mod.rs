@@ -34,7 +34,7 @@ use crate::runner::Runner;
 use gate::{Gate, GateOver, Room};
 use gather::{Gathering, lane_of};
 use groups::Groups;
-use lanes::{Item, Lanes, Start};
+use lanes::{Item, Lanes, Place, Start};
 
 /// How many signals may wait to be taken in. One takes about a microsecond; more than this means
 /// that the task does not run any more.
@@ -305,7 +305,7 @@ impl Work {
                     let events = self.tracker.tick(Timestamp::now());
                     self.reach_all(events);
                 }
-                () = self.groups.freed(), if self.lanes.is_blocked() => self.lanes.unblock(),
+                () = self.lanes.freed(), if self.lanes.is_blocked() => self.lanes.unblock(),
                 () = stopping.cancelled(), if !self.stopped => self.interrupt_queued(),
                 else => break,
             }
@@ -496,14 +496,21 @@ impl Work {
     /// Starts what may start now.
     fn advance(&mut self) {
         let limit = self.rules.load().concurrency.max(1);
-        while let Some(Start { run, attempt, lane, permit }) = self.lanes.next(limit) {
+        while let Some(Start { run, attempt, lane, limit, place }) = self.lanes.next(limit, Instant::now()) {
             let (runner, stopping) = (self.runner.clone(), self.stopping.clone());
             let at = Timestamp::now();
             keep(self.journal.append_behind([Entry::Started { run: run.id.clone(), attempt, at }]));
             self.under_way.push(Box::pin(async move {
                 let begun = Instant::now();
-                let (outcome, output) = attempt_until(&runner, &run, attempt, &stopping).await;
-                drop(permit);
+                let (outcome, output) = match place {
+                    Place::Missed => (no_room(&run), Output::default()),
+                    Place::Free => attempt_until(&runner, &run, attempt, limit, &stopping).await,
+                    Place::Taken(permit) => {
+                        let ended = attempt_until(&runner, &run, attempt, limit, &stopping).await;
+                        drop(permit);
+                        ended
+                    }
+                };
                 Done::Attempt { run, attempt, lane, took: begun.elapsed(), outcome, output }
             }));
         }
@@ -600,9 +607,10 @@ async fn attempt_until(
     runner: &Runner,
     run: &Run,
     attempt: u32,
+    limit: Duration,
     stopping: &CancellationToken,
 ) -> (Outcome, Output) {
-    let mut running = match runner.start(run, attempt, run.hook.deadline.limit) {
+    let mut running = match runner.start(run, attempt, limit) {
         Ok(running) => running,
         Err(outcome) => return (outcome, Output::default()),
     };
@@ -614,6 +622,12 @@ async fn attempt_until(
         }
     };
     (outcome, running.finish().await)
+}
+
+/// What becomes of a run that waited for its group until it was out of time.
+fn no_room(run: &Run) -> Outcome {
+    let group = run.hook.group.as_ref().map_or("", |it| &it.name);
+    Outcome::NotStarted(format!("its group `{group}` had no room in time"))
 }
 
 fn retry_of(hook: &Hook, outcome: &Outcome) -> Option<Retry> {
