@@ -88,7 +88,6 @@ pub struct Hook {
     /// What it owes once it has begun to set something up.
     pub cleanup: Option<Arc<Cleanup>>,
     /// With whom it shares a bound on how many run at once.
-    #[serde(skip)]
     pub group: Option<Group>,
     /// Whether events that come close together are answered by one run.
     pub debounce: Option<Debounce>,
@@ -187,7 +186,7 @@ pub enum OnFailure {
 }
 
 /// A bound that hooks share: at most so many of their runs at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// What the hooks call it.
     pub name: Arc<str>,
