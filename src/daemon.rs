@@ -4,38 +4,33 @@
 //! parts are wired here and nowhere else, and only here are tasks spawned. Stopping goes the way
 //! the data goes: sources are told to stop, and everything after them ends as its input ends.
 
+mod core;
 mod door;
 mod obeyed;
+mod parts;
+mod signals;
 
-use std::collections::{HashMap, HashSet};
-use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docker_plugin_sdk::{ListenError, Listener, Plugin, ServeError, Socket};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{User, geteuid, gethostname};
 use sd_notify::NotifyState;
 use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{self, JoinError, JoinSet};
+use tokio::task::JoinError;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config, Salvaged};
-use crate::docker::{Docker, DockerError};
-use crate::engine::{Engine, Parts, Rules, Work};
-use crate::journal::Journal;
-use crate::runner::{Runner, Secrets, Settings};
-use crate::source::authorization::Gatekeeper;
-use crate::source::events::EventSource;
-use crate::source::looks::{Looks, Watch};
+use crate::docker::DockerError;
 
+use core::{Core, CoreSettings, RunningCore};
 use door::Door;
 use obeyed::Obeyed;
+use parts::Running;
+use signals::{Asked, Signals};
 
 /// Where the engine looks for plugins (`pkg/plugins/discovery.go` in moby).
 const PLUGINS_DIR: &str = "/run/docker/plugins";
@@ -117,14 +112,6 @@ struct Settled {
     core: CoreSettings,
 }
 
-/// What the parts behind the plugin's socket are built with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct CoreSettings {
-    docker: String,
-    state_dir: PathBuf,
-    output_bytes_max: usize,
-}
-
 impl Settled {
     fn of(config: &Config) -> Settled {
         Settled {
@@ -162,82 +149,6 @@ impl Settled {
             ("drain", self.drain != newer.drain),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
-    }
-}
-
-/// The parts behind the plugin's socket, which nothing runs yet, and nothing is connected.
-struct Core {
-    engine: Engine,
-    work: Work,
-    looks: Looks,
-    watch: Watch,
-    docker: Docker,
-}
-
-/// A core that runs.
-struct RunningCore {
-    /// The way in; the engine ends when it and those of the sources are gone.
-    engine: Engine,
-    /// Ends its sources.
-    stop: CancellationToken,
-    tasks: Vec<task::Id>,
-}
-
-impl Core {
-    /// Wires the parts.
-    fn build(
-        settings: CoreSettings,
-        rules: Rules,
-        stopping: &CancellationToken,
-    ) -> Result<Core, DaemonError> {
-        let runs_dir = settings.state_dir.join("runs");
-        if let Err(error) = prepare(&runs_dir) {
-            error!(dir = %runs_dir.display(), %error, "cannot prepare the directory for runs: hooks will fail");
-        }
-        let docker = Docker::at(&settings.docker, &Secrets::fresh())?;
-        let runner = Runner::new(Settings {
-            runs_dir,
-            docker_host: settings.docker,
-            home: home(),
-            host: gethostname().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default(),
-            output_bytes_max: settings.output_bytes_max,
-        })
-        .map_err(DaemonError::Runtime)?;
-        let (engine, work) = Engine::new(Parts {
-            rules,
-            journal: Journal::default(),
-            runner,
-            docker: docker.clone(),
-            stopping: stopping.clone(),
-        });
-        let (looks, watch) = Looks::new(docker.clone(), engine.clone());
-        Ok(Core { engine, work, looks, watch, docker })
-    }
-
-    fn gatekeeper(&self) -> Gatekeeper {
-        Gatekeeper::new(self.engine.clone(), self.docker.clone(), self.looks.clone())
-    }
-
-    fn start(self, parts: &mut Running) -> RunningCore {
-        let Core { engine, work, looks, watch, docker } = self;
-        let events = EventSource::new(docker, looks, engine.clone());
-        let stop = CancellationToken::new();
-        let told = stop.clone();
-        let tasks = vec![
-            parts.spawn("engine", async {
-                work.run().await;
-                Ok(())
-            }),
-            parts.spawn("looks", async {
-                watch.run().await;
-                Ok(())
-            }),
-            parts.spawn("events", async {
-                events.run(told).await;
-                Ok(())
-            }),
-        ];
-        RunningCore { engine, stop, tasks }
     }
 }
 
@@ -364,108 +275,5 @@ async fn drain(
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!(%error, "cannot tell systemd");
-    }
-}
-
-/// Makes the directory for runs, and removes what a daemon before this one left there.
-fn prepare(runs_dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(runs_dir)?;
-    for left in fs::read_dir(runs_dir)? {
-        fs::remove_dir_all(left?.path())?;
-    }
-    Ok(())
-}
-
-/// The home of the user that the daemon runs as. The environment is not asked: systemd sets no
-/// `HOME` for root.
-fn home() -> String {
-    let user = User::from_uid(geteuid()).ok().flatten();
-    user.map_or_else(|| "/".into(), |it| it.dir.to_string_lossy().into_owned())
-}
-
-/// The tasks under way.
-#[derive(Default)]
-struct Running {
-    tasks: JoinSet<(&'static str, Result<(), DaemonError>)>,
-    names: HashMap<task::Id, &'static str>,
-    /// Tasks that have been told to end before the others.
-    dismissed: HashSet<task::Id>,
-}
-
-impl Running {
-    fn spawn(
-        &mut self,
-        part: &'static str,
-        task: impl Future<Output = Result<(), DaemonError>> + Send + 'static,
-    ) -> task::Id {
-        let id = self.tasks.spawn(async move { (part, task.await) }).id();
-        self.names.insert(id, part);
-        id
-    }
-
-    /// Expects these tasks to end.
-    fn dismiss(&mut self, tasks: &[task::Id]) {
-        self.dismissed.extend(tasks);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
-    }
-
-    /// Waits for a part that ends although nobody has told it to: a fault even without an error.
-    async fn next(&mut self) -> Result<(), DaemonError> {
-        while let Some(ended) = self.tasks.join_next_with_id().await {
-            match ended {
-                Ok((id, (_, Ok(())))) if self.dismissed.remove(&id) => {}
-                Ok((_, (_, Err(error)))) => return Err(error),
-                Ok((_, (part, Ok(())))) => return Err(DaemonError::Fault { part, source: None }),
-                Err(panic) => return Err(self.panicked(panic)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for a part that has been told to end.
-    async fn drained(&mut self) -> Result<(), DaemonError> {
-        match self.tasks.join_next().await {
-            Some(Ok((_, result))) => result,
-            Some(Err(panic)) => Err(self.panicked(panic)),
-            None => Ok(()),
-        }
-    }
-
-    fn panicked(&self, panic: JoinError) -> DaemonError {
-        let part = self.names.get(&panic.id()).copied().unwrap_or("a task");
-        DaemonError::Fault { part, source: Some(panic) }
-    }
-}
-
-/// What the daemon is asked to do by signals.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-enum Asked {
-    Reload,
-    Stop,
-}
-
-impl Signals {
-    fn new() -> io::Result<Signals> {
-        Ok(Signals {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.hangup.recv() => Asked::Reload,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.interrupt.recv() => Asked::Stop,
-        }
     }
 }
