@@ -11,6 +11,7 @@ use super::hooks;
 use super::node::{Node, Value};
 use super::report::{Report, Wrong};
 use super::table::{later, table};
+use super::ties::Ties;
 use crate::hook::Hook;
 
 table! {
@@ -26,13 +27,14 @@ pub(super) fn resolve(
     text: &str,
     main: &Path,
     setting: &Setting<'_>,
+    ties: &mut Ties,
     report: &mut Report,
 ) -> Option<Vec<Hook>> {
     let mut root = file::root(text, report)?;
     let sound = take_out_settings(&mut root, main, report);
     let draft = DropInDraft::read(&root, report)?;
     let version = file::version(draft.version.as_ref(), &draft.outline, report);
-    let hooks = hooks::read(draft.hooks.as_ref(), setting, report);
+    let hooks = hooks::read(draft.hooks.as_ref(), setting, ties, report);
     version.and(draft.outline.sound()).and(sound).and(hooks)
 }
 

@@ -17,6 +17,7 @@ use super::report::{Place, Report, Wrong, quoted};
 use super::scalar;
 use super::shape::{Preset, Shape};
 use super::table::{Field, Outline, later, table};
+use super::ties::Ties;
 use super::written::{Piece, Written};
 use crate::hook::{Deadline, Hook, Outage};
 
@@ -97,6 +98,7 @@ pub(super) fn resolve(written: &Written, find: FindIn<'_>, report: &mut Report) 
     let draft = main.text().and_then(|it| root(it, report)).and_then(|it| FileDraft::read(&it, report));
     let basis = draft.as_ref().map(|it| it.basis(written.host(), report)).unwrap_or_default();
     let mut together = Some(Together::default());
+    let mut ties = Ties::default();
     let mut add = |piece: &Piece, hooks: Option<Vec<Hook>>| match (&mut together, hooks) {
         (Some(together), Some(hooks)) => together.add(&piece.path, hooks),
         (together, _) => *together = None,
@@ -104,7 +106,7 @@ pub(super) fn resolve(written: &Written, find: FindIn<'_>, report: &mut Report) 
     let directory = main.directory();
     let find_here = |it: &str| find(it, &directory);
     let setting = basis.setting(&directory, &find_here);
-    add(main, draft.as_ref().and_then(|it| hooks::read(it.hooks.as_ref(), &setting, report)));
+    add(main, draft.as_ref().and_then(|it| hooks::read(it.hooks.as_ref(), &setting, &mut ties, report)));
     let config = draft.and_then(|it| it.resolve(main, &basis, report));
     for piece in written.drop_ins() {
         report.open(&piece.path, piece.shown());
@@ -112,9 +114,10 @@ pub(super) fn resolve(written: &Written, find: FindIn<'_>, report: &mut Report) 
         let directory = piece.directory();
         let find_here = |it: &str| find(it, &directory);
         let setting = basis.setting(&directory, &find_here);
-        add(piece, piece.text().and_then(|it| dropin::resolve(it, &main.path, &setting, report)));
+        add(piece, piece.text().and_then(|it| dropin::resolve(it, &main.path, &setting, &mut ties, report)));
     }
-    let Together { hooks, origins } = together?;
+    let tied = ties.check(1 + written.drop_ins().len(), report);
+    let Together { hooks, origins } = tied.and(together)?;
     let passed_over = written.passed_over().to_owned();
     Some(Config { hooks, origins, passed_over, ..config? })
 }

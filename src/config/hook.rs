@@ -10,8 +10,10 @@ use super::quantity::{self, Zero, show_duration};
 use super::report::{Place, Report, Wrong, quoted};
 use super::scalar;
 use super::shape::{NAME, Preset, Shape};
+use super::sharing::{ConcurrencyDraft, DebounceDraft};
 use super::table::{Field, table};
-use super::{action, condition, point};
+use super::ties::{Manner, Tied};
+use super::{action, condition, point, sharing};
 use crate::hook::{Deadline, Hook, HookName, Mode, OnFailure, Retry};
 use crate::launch::Resource;
 use crate::lifecycle::{Point, PointSet};
@@ -51,6 +53,12 @@ table! {
         mode: Shape::Words(|| MODES.map(|it| it.0).into()) => Preset::Text(MODES[0].0),
         /// How often and how soon it is tried again when it fails; not at all, unless it exits with 75.
         retry: Shape::Table(RetryDraft::keys),
+        /// With which hooks it shares a bound on how many of their runs there are at once.
+        concurrency: Shape::Table(ConcurrencyDraft::keys),
+        /// One run for events that come close together. Not at gates.
+        debounce: Shape::Table(DebounceDraft::keys),
+        /// The hooks that it runs after, at points that both have; otherwise the order of the file counts.
+        after: Shape::OneOrMany(&Shape::Matching(NAME)),
         /// Variables of its own, beside those of the contract with scripts.
         environment: Shape::Either(&[Shape::Mapping(&Shape::Text), Shape::List(&Shape::Matching("="))]),
         /// Whether it also answers for containers that hooks made.
@@ -69,7 +77,7 @@ table! {
         no_new_privileges: Shape::Boolean => Preset::Flag(false),
     }
     later {
-        "cleanup", "http", "in", "debounce", "after", "labels", "concurrency",
+        "cleanup", "http", "in", "labels",
     }
     synonyms {
         "run": "exec", "command": "exec", "cmd": "exec", "script": "shell", "message": "deny",
@@ -77,6 +85,8 @@ table! {
         "if": "when", "match": "when", "filter": "when", "label": "when", "image": "when",
         "retries": "retry", "deadline": "timeout", "cwd": "working_dir", "workdir": "working_dir",
         "ulimits": "rlimits", "limits": "rlimits", "environment_file": "env_file",
+        "group": "concurrency", "parallelism": "concurrency", "throttle": "debounce", "batch": "debounce",
+        "depends_on": "after", "needs": "after", "requires": "after", "order": "after",
     }
     required { "name", "at" }
     one_of { "exec", "shell", "deny" }
@@ -96,6 +106,13 @@ table! {
     synonyms { "attempts": "max_attempts", "max": "max_attempts", "backoff": "delay", "interval": "delay" }
 }
 
+/// A hook and its ties to others.
+pub(super) struct Declared {
+    /// `None` once everything wrong with it is in the report.
+    pub(super) hook: Option<Hook>,
+    pub(super) tied: Tied,
+}
+
 /// What a hook is read with: things of its file and of the whole that are not its own.
 pub(super) struct Setting<'a> {
     /// The directory of the file, absolute.
@@ -112,8 +129,8 @@ pub(super) struct Setting<'a> {
 }
 
 impl HookDraft {
-    /// The hook this draft describes, or `None` once everything wrong with it is in `report`.
-    pub(super) fn resolve(&self, setting: &Setting<'_>, report: &mut Report) -> Option<Hook> {
+    /// The hook this draft describes.
+    pub(super) fn resolve(&self, setting: &Setting<'_>, report: &mut Report) -> Declared {
         // All parts before any is required, so that one `check` shows every mistake.
         let name = self.name(report);
         let at = self.at(report);
@@ -127,21 +144,43 @@ impl HookDraft {
             Some(field) => RetryDraft::read(&field.value, report).and_then(|it| it.resolve(report)).map(Some),
         };
         let nested = report.parse_or(self.nested.as_ref(), false, scalar::boolean);
-        self.outline.sound()?;
-        Some(Hook {
-            name: name?,
-            at: at?,
-            when: when?,
-            action: action?,
-            deadline: deadline?,
-            on_failure: on_failure?,
-            mode: mode?,
-            cleanup: None,
-            group: None,
-            debounce: None,
-            retry: retry?,
-            nested: nested?,
-        })
+        let group = sharing::group(self.concurrency.as_ref(), report);
+        let debounce = sharing::debounce(self, at, report);
+        let after = sharing::after(self, report);
+        let tied = Tied {
+            name: name.clone(),
+            at,
+            manner: self.manner(),
+            group: group.clone().flatten(),
+            after: after.clone().unwrap_or_default(),
+        };
+        let hook = || {
+            self.outline.sound()?;
+            Some(Hook {
+                name: name?,
+                at: at?,
+                when: when?,
+                action: action?,
+                deadline: deadline?,
+                on_failure: on_failure?,
+                mode: mode?,
+                cleanup: None,
+                after: after?.iter().filter_map(|(written, _)| HookName::parse(written)).collect(),
+                group: group?.map(|(group, _)| group),
+                debounce: debounce?,
+                retry: retry?,
+                nested: nested?,
+            })
+        };
+        Declared { hook: hook(), tied }
+    }
+
+    fn manner(&self) -> Manner {
+        match (&self.debounce, &self.deny) {
+            (Some(_), _) => Manner::Debounced,
+            (None, Some(_)) => Manner::AtOnce,
+            (None, None) => Manner::InTurn,
+        }
     }
 
     fn name(&self, report: &mut Report) -> Option<HookName> {
@@ -210,6 +249,13 @@ impl HookDraft {
         };
         report.parse(field, |node| {
             let meant = scalar::one_of(node, &ON_FAILURE)?;
+            if meant == OnFailure::Stop && self.debounce.is_some() {
+                return Err(Wrong::new(
+                    "on-failure",
+                    "cannot be `stop` with `debounce`: its run belongs to no one container",
+                )
+                .help("remove one of the two"));
+            }
             match at.filter(|_| self.deny.is_none()).and_then(|at| misplaced(meant, at)) {
                 Some(wrong) => Err(wrong),
                 None => Ok(meant),
@@ -238,6 +284,8 @@ impl HookDraft {
             &self.kill_after,
             &self.on_failure,
             &self.retry,
+            &self.concurrency,
+            &self.debounce,
             &self.environment,
             &self.env_file,
             &self.user,

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::hook::{HookDraft, Setting};
+use super::hook::{Declared, HookDraft, Setting};
 use super::node::Value;
 use super::program::Find;
 use super::report::{Place, Report, Wrong, quoted};
 use super::table::Field;
+use super::ties::{Tied, Ties};
 use crate::hook::{Deadline, Hook, HookName};
 
 /// What the file says about all hooks, those of its drop-ins included. A value that could not be
@@ -35,9 +36,18 @@ impl Basis {
     }
 }
 
-/// The hooks that `field` declares, or `None` once everything wrong with them is in `report`.
-pub(super) fn read(field: Option<&Field>, setting: &Setting<'_>, report: &mut Report) -> Option<Vec<Hook>> {
-    let Some(field) = field else { return Some(Vec::new()) };
+/// The hooks that `field` declares, or `None` once everything wrong with them is in `report`. What they
+/// have to do with others is added to `ties`.
+pub(super) fn read(
+    field: Option<&Field>,
+    setting: &Setting<'_>,
+    ties: &mut Ties,
+    report: &mut Report,
+) -> Option<Vec<Hook>> {
+    let Some(field) = field else {
+        ties.add(Vec::new());
+        return Some(Vec::new());
+    };
     let Value::List(items) = &field.value.value else {
         let wrong = Wrong::new("type", format!("`hooks` wants a list, this is {}", field.value.kind()));
         report.push(field.value.span.clone(), wrong.help("begin each hook with `- name: …`"));
@@ -45,8 +55,13 @@ pub(super) fn read(field: Option<&Field>, setting: &Setting<'_>, report: &mut Re
     };
     let drafts: Vec<Option<HookDraft>> = items.iter().map(|it| HookDraft::read(it, report)).collect();
     report_shared_names(&drafts, report);
-    let hooks: Vec<Option<Hook>> =
-        drafts.iter().map(|draft| draft.as_ref()?.resolve(setting, report)).collect();
+    // All of them before any is required, so that one `check` shows every mistake.
+    let declared: Vec<Option<Declared>> =
+        drafts.iter().map(|draft| Some(draft.as_ref()?.resolve(setting, report))).collect();
+    let declared: Vec<Declared> = declared.into_iter().collect::<Option<_>>()?;
+    let (hooks, tied): (Vec<Option<Hook>>, Vec<Tied>) =
+        declared.into_iter().map(|it| (it.hook, it.tied)).unzip();
+    ties.add(tied);
     hooks.into_iter().collect()
 }
 

@@ -38,10 +38,12 @@ mod salvage;
 mod scalar;
 mod schema;
 mod shape;
+mod sharing;
 mod snippet;
 mod source;
 mod syntax;
 mod table;
+mod ties;
 mod written;
 
 use std::collections::BTreeMap;

@@ -161,6 +161,18 @@ impl Report {
         }
     }
 
+    /// Where `earlier` is, for a message about `later`, which may be in another file.
+    pub(super) fn place_from(&self, earlier: &Place, later: &Place) -> String {
+        let Text { file, text } = &self.files[earlier.file];
+        let (line, column) = position(text, earlier.span.start);
+        let same_line = || position(&self.files[later.file].text, later.span.start).0 == line;
+        match earlier.file == later.file {
+            true if same_line() => "earlier in this line".to_owned(),
+            true => format!("in line {line}"),
+            false => format!("at {}:{line}:{column}", file.display()),
+        }
+    }
+
     /// The report for a terminal that shows colours.
     pub fn colored(&self) -> impl fmt::Display {
         Shown { report: self, paint: Paint::Color }

@@ -136,6 +136,11 @@ mod tests {
         assert_eq!(resolved(&hook(presets(&definitions["hook"]))), plain);
         let retry = |it: Value| resolved(&hook(serde_json::json!({"retry": it})));
         assert_eq!(retry(presets(&definitions["retry"])), retry(serde_json::json!({})));
+        let group = |mut it: Value| {
+            it["group"] = "g".into();
+            resolved(&hook(serde_json::json!({"concurrency": it})))
+        };
+        assert_eq!(group(presets(&definitions["concurrency"])), group(serde_json::json!({})));
     }
 
     #[test]

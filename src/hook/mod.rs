@@ -6,6 +6,7 @@
 
 mod condition;
 mod logic;
+mod order;
 mod pattern;
 mod words;
 
@@ -67,7 +68,8 @@ impl fmt::Display for HookName {
 
 /// The operator's answer to events.
 ///
-/// What is kept of a hook for a run that has to be repeated is everything but its condition.
+/// What is kept of a hook for a run that has to be repeated is everything but its condition and
+/// its order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hook {
     /// What it is called; no two hooks share a name.
@@ -87,6 +89,9 @@ pub struct Hook {
     pub mode: Mode,
     /// What it owes once it has begun to set something up.
     pub cleanup: Option<Arc<Cleanup>>,
+    /// The hooks that it runs after, at points that both listen to.
+    #[serde(skip)]
+    pub after: Vec<HookName>,
     /// With whom it shares a bound on how many run at once.
     pub group: Option<Group>,
     /// Whether events that come close together are answered by one run.
@@ -123,6 +128,7 @@ impl Hook {
             on_failure: OnFailure::Ignore,
             mode: Mode::Enforce,
             cleanup: None,
+            after: Vec::new(),
             group: None,
             debounce: None,
             retry: None,
@@ -271,8 +277,9 @@ pub struct HookSet {
 }
 
 impl HookSet {
-    /// The hooks in the order of the file. At gates those that deny without a process come first:
-    /// they cost nothing, and may make running a program needless.
+    /// The hooks in the order of the file, but each after those that its `after` names. At gates those
+    /// that deny without a process come first: they cost nothing, and may make running a program
+    /// needless. None of them is `after` one that needs a process.
     pub fn new(hooks: &[Arc<Hook>]) -> HookSet {
         let mut set = HookSet { at: vec![Vec::new(); Point::ALL.len()], points: PointSet::EMPTY };
         for &point in Point::ALL {
@@ -281,7 +288,7 @@ impl HookSet {
             if !here.is_empty() {
                 set.points.insert(point);
             }
-            set.at[point as usize] = here;
+            set.at[point as usize] = order::in_order(here);
         }
         set
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use boathook::config::{self, Config};
-use boathook::hook::{Action, Deadline, Hook, OnFailure, Outage, Retry, Test};
+use boathook::hook::{Action, Deadline, Debounce, Hook, HookSet, OnFailure, Outage, Retry, Test};
 use boathook::launch::Launch;
 use boathook::lifecycle::Point;
 
@@ -215,4 +215,49 @@ fn what_the_configuration_says_itself_wins_over_a_file_of_variables() {
     let variables: Vec<(&str, &str)> =
         command.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(variables, [("A", "later"), ("B", "2"), ("QUOTED", "# $HOME")]);
+}
+
+#[test]
+fn events_are_gathered_for_as_long_as_it_is_written_and_four_waits_otherwise() {
+    let scratch = Scratch::new();
+    let debounce = |keys: &str| {
+        hook(&scratch, &format!("at: post_start, exec: [hooks/sound.sh], debounce: {{{keys}}}")).debounce
+    };
+    let of =
+        |wait, max| Some(Debounce { wait: Duration::from_millis(wait), max: Duration::from_millis(max) });
+
+    assert_eq!(debounce("wait: 500ms"), of(500, 2000));
+    assert_eq!(debounce("wait: 500ms, max: 500ms"), of(500, 500));
+    assert_eq!(hook(&scratch, "at: post_start, exec: [hooks/sound.sh]").debounce, None);
+}
+
+#[test]
+fn the_hooks_of_a_group_take_turns_unless_it_has_more_places() {
+    let scratch = Scratch::new();
+    let group = |keys: &str| {
+        let keys = format!("at: post_start, exec: [hooks/sound.sh], concurrency: {{group: proxy{keys}}}");
+        hook(&scratch, &keys).group.expect("it is in a group")
+    };
+
+    assert_eq!((&*group("").name, group("").max.get()), ("proxy", 1));
+    assert_eq!(group(", max: 3").max.get(), 3);
+}
+
+#[test]
+fn a_hook_runs_after_those_it_names_and_a_deny_before_every_program() {
+    let scratch = Scratch::new();
+    let config = load(
+        &scratch,
+        "version: 1\nhooks:\n\
+         \x20 - {name: last, at: [pre_start, post_start], exec: [hooks/sound.sh], after: [middle, no]}\n\
+         \x20 - {name: middle, at: pre_start, exec: [hooks/sound.sh], after: first}\n\
+         \x20 - {name: first, at: [pre_start, post_start], exec: [hooks/sound.sh]}\n\
+         \x20 - {name: no, at: pre_start, when: {privileged: true}, deny: no}\n",
+    );
+
+    let set = HookSet::new(&config.hooks);
+    let at = |point| set.at(point).iter().map(|it| it.name.to_string()).collect::<Vec<_>>();
+
+    assert_eq!(at(Point::PreStart), ["no", "first", "middle", "last"]);
+    assert_eq!(at(Point::PostStart), ["last", "first"], "nothing was said about these two");
 }

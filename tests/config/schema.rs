@@ -11,9 +11,10 @@ use super::scratch::Scratch;
 use super::yaml;
 
 /// What an editor can see of the mistakes here: what kind of value stands where, and under which key.
-const STRUCTURAL: [&str; 29] = [
+const STRUCTURAL: [&str; 31] = [
     "booleans",
     "concurrency",
+    "debounce",
     "docker",
     "docker-nonsense",
     "docker-tcp",
@@ -23,6 +24,7 @@ const STRUCTURAL: [&str; 29] = [
     "exec-table",
     "exec-text",
     "exit-code",
+    "hook-concurrency",
     "hook-name",
     "hook-text",
     "hooks-scalar",
