@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Origin, Report, show_duration};
-use crate::hook::{Action, Command, Hook, Mode};
+use crate::hook::{Action, Command, Hook, Method, Mode, Request};
 
 /// How much is shown of what a hook does, in characters.
 const DOES_CHARS_MAX: usize = 48;
@@ -111,6 +111,7 @@ fn row(hook: &Hook) -> [String; 5] {
     let (does, timeout) = match &hook.action {
         Action::Deny { message } => (format!("denies: {message}"), "-".to_owned()),
         Action::Exec(command) => (does(command), show_duration(hook.deadline.limit)),
+        Action::Http(request) => (asks(request), show_duration(hook.deadline.limit)),
     };
     let does = match hook.mode {
         Mode::Enforce => does,
@@ -132,6 +133,14 @@ fn does(command: &Command) -> String {
     }
 }
 
+/// A request as one would say it. Its headers may hold secrets.
+fn asks(request: &Request) -> String {
+    match request.method {
+        Method::Post => format!("posts to {}", request.url),
+        Method::Put => format!("puts to {}", request.url),
+    }
+}
+
 /// One line of printable text of at most `chars_max` characters.
 fn clipped(text: &str, chars_max: usize) -> String {
     let mut clipped = String::new();
@@ -149,7 +158,7 @@ fn clipped(text: &str, chars_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Command, Hook, Origin, clipped, count, does, from, row};
+    use super::{Action, Command, Hook, Method, Origin, Request, asks, clipped, count, does, from, row};
     use crate::hook::HookName;
     use crate::launch::Launch;
     use crate::lifecycle::Point;
@@ -193,6 +202,17 @@ mod tests {
     fn a_script_is_shown_without_what_runs_it() {
         assert_eq!(does(&runs(&["hooks/open.sh", "up"])), "runs hooks/open.sh up");
         assert_eq!(does(&runs(&["sh", "-eu", "-c", "echo hi\n"])), "shell: echo hi");
+    }
+
+    #[test]
+    fn a_request_is_shown_without_its_headers() {
+        let request = Request {
+            url: "http://127.0.0.1:9000/alert".to_owned(),
+            method: Method::Post,
+            headers: vec![("Authorization".to_owned(), "Bearer secret".to_owned())],
+        };
+
+        assert_eq!(asks(&request), "posts to http://127.0.0.1:9000/alert");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a hook does: `exec`, `shell` or `deny`.
+//! What a hook does: `exec`, `shell`, `http` or `deny`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use super::hook::{HookDraft, Setting, has_gate};
 use super::node::Value;
 use super::report::{Report, Wrong};
 use super::table::Field;
-use super::{environment, launch, scalar};
+use super::{environment, http, launch, scalar};
 use crate::hook::{Action, Command};
 use crate::lifecycle::PointSet;
 
@@ -18,8 +18,8 @@ const SHELL: &str = "/bin/sh";
 /// The longest message of a `deny`, in characters: docker shows it in one line.
 pub(super) const MESSAGE_CHARS_MAX: usize = 500;
 
-/// Keys that say what a hook does, those of later versions included.
-const KEYS: [&str; 4] = ["exec", "shell", "deny", "http"];
+/// Keys that say what a hook does.
+const KEYS: [&str; 4] = ["exec", "shell", "http", "deny"];
 
 /// The action of a hook, or `None` once everything wrong with it is in `report`.
 pub(super) fn resolve(
@@ -33,7 +33,8 @@ pub(super) fn resolve(
         environment::resolve(draft.environment.as_ref(), draft.env_file.as_ref(), directory, report);
     let working_dir = launch::working_dir(draft, directory, report);
     let launch = launch::resolve(draft, report);
-    let written: Vec<&Field> = [&draft.exec, &draft.shell, &draft.deny].into_iter().flatten().collect();
+    let written: Vec<&Field> =
+        [&draft.exec, &draft.shell, &draft.http, &draft.deny].into_iter().flatten().collect();
     for extra in written.iter().skip(1) {
         let message = format!("`{}` and `{}` in one hook: a hook does one thing", written[0].key, extra.key);
         report.push(extra.key_span.clone(), Wrong::new("actions", message).help("make two hooks of it"));
@@ -45,10 +46,12 @@ pub(super) fn resolve(
     .into_iter()
     .flatten()
     .collect();
+    let request = draft.http.as_ref().map(|it| http::resolve(it, draft, report));
     let message = draft.deny.as_ref().map(|it| deny(it, draft, at, report));
-    match (written.as_slice(), message) {
-        ([_], Some(message)) => Some(Action::Deny { message: message? }),
-        ([_], None) => {
+    match (written.as_slice(), request, message) {
+        ([_], None, Some(message)) => Some(Action::Deny { message: message? }),
+        ([_], Some(request), None) => Some(Action::Http(request?)),
+        ([_], None, None) => {
             let (program, argv) = commands.into_iter().next()??;
             Some(Action::Exec(Arc::new(Command {
                 program,
@@ -58,12 +61,12 @@ pub(super) fn resolve(
                 launch: launch?,
             })))
         }
-        ([], _) => {
+        ([], ..) => {
             let wrong = Wrong::new("missing", "this hook does nothing");
             report.missing(
                 &draft.outline,
                 &KEYS,
-                wrong.help("write `exec: [program, argument]`, `shell:` or `deny:`"),
+                wrong.help("write `exec: [program, argument]`, `shell:`, `http:` or `deny:`"),
             );
             None
         }
@@ -125,8 +128,8 @@ fn deny(field: &Field, draft: &HookDraft, at: Option<PointSet>, report: &mut Rep
             Wrong::new("no-gate", message).help(format!("remove `{point}` from `at`")),
         );
     }
-    if draft.exec.is_none() && draft.shell.is_none() {
-        for idle in draft.of_a_program() {
+    if draft.exec.is_none() && draft.shell.is_none() && draft.http.is_none() {
+        for idle in draft.of_a_run() {
             let message = format!("`{}` means nothing for a `deny`: no program runs", idle.key);
             report.push(idle.key_span.clone(), Wrong::new("no-effect", message).help("remove it"));
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::condition::ConditionDraft;
+use super::http::HttpDraft;
 use super::node::Node;
 use super::program::Find;
 use super::quantity::{self, Zero, show_duration};
@@ -41,6 +42,8 @@ table! {
         exec: Shape::Many(&Shape::Text),
         /// A script for `/bin/sh -eu`. What is known of the container is in its environment.
         shell: Shape::Text,
+        /// The server that it sends the document to, which is what a program finds on its standard input.
+        http: Shape::Table(HttpDraft::keys),
         /// The message with which it says no, without running anything. Only at gates.
         deny: Shape::Line(action::MESSAGE_CHARS_MAX),
         /// How long one attempt may take before it is told to end.
@@ -77,7 +80,7 @@ table! {
         no_new_privileges: Shape::Boolean => Preset::Flag(false),
     }
     later {
-        "cleanup", "http", "in", "labels",
+        "cleanup", "in", "labels",
     }
     synonyms {
         "run": "exec", "command": "exec", "cmd": "exec", "script": "shell", "message": "deny",
@@ -86,10 +89,10 @@ table! {
         "retries": "retry", "deadline": "timeout", "cwd": "working_dir", "workdir": "working_dir",
         "ulimits": "rlimits", "limits": "rlimits", "environment_file": "env_file",
         "group": "concurrency", "parallelism": "concurrency", "throttle": "debounce", "batch": "debounce",
-        "depends_on": "after", "needs": "after", "requires": "after", "order": "after",
+        "webhook": "http", "url": "http", "depends_on": "after", "needs": "after", "requires": "after", "order": "after",
     }
     required { "name", "at" }
-    one_of { "exec", "shell", "deny" }
+    one_of { "exec", "shell", "http", "deny" }
 }
 
 table! {
@@ -277,15 +280,16 @@ impl HookDraft {
         })
     }
 
+    /// The keys of this hook that only mean something if it does more than to say no.
+    pub(super) fn of_a_run(&self) -> impl Iterator<Item = &Field> {
+        let keys = [&self.timeout, &self.on_failure, &self.retry, &self.concurrency, &self.debounce];
+        keys.into_iter().flatten().chain(self.of_a_process())
+    }
+
     /// The keys of this hook that only mean something if it runs a program.
-    pub(super) fn of_a_program(&self) -> impl Iterator<Item = &Field> {
+    pub(super) fn of_a_process(&self) -> impl Iterator<Item = &Field> {
         [
-            &self.timeout,
             &self.kill_after,
-            &self.on_failure,
-            &self.retry,
-            &self.concurrency,
-            &self.debounce,
             &self.environment,
             &self.env_file,
             &self.user,

@@ -23,6 +23,7 @@ mod file;
 mod good;
 mod hook;
 mod hooks;
+mod http;
 mod launch;
 mod near;
 mod node;

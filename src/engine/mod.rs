@@ -631,7 +631,7 @@ fn no_room(run: &Run) -> Outcome {
 }
 
 fn retry_of(hook: &Hook, outcome: &Outcome) -> Option<Retry> {
-    hook.retry.or((*outcome == Outcome::Exited(Outcome::TRY_AGAIN)).then_some(Retry::ON_REQUEST))
+    hook.retry.or(outcome.asks_again().then_some(Retry::ON_REQUEST))
 }
 
 /// A pause up to a quarter longer, so that what failed together is not tried again together.

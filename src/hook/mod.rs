@@ -96,7 +96,7 @@ pub struct Hook {
     pub group: Option<Group>,
     /// Whether events that come close together are answered by one run.
     pub debounce: Option<Debounce>,
-    /// How often it is tried again when it fails. `None`: only when it asks for it by exit status 75.
+    /// How often it is tried again when it fails. `None`: only when it asks for it, by exit status 75 say.
     pub retry: Option<Retry>,
     /// Whether it also answers for containers that hooks themselves made.
     pub nested: bool,
@@ -143,6 +143,8 @@ impl Hook {
 pub enum Action {
     /// Runs a program. Nothing of the container is ever put in its arguments.
     Exec(Arc<Command>),
+    /// Sends the document to a server.
+    Http(Arc<Request>),
     /// Says no, without a process. Only at gates.
     Deny {
         /// What the docker user reads.
@@ -163,6 +165,27 @@ pub struct Command {
     pub environment: BTreeMap<String, String>,
     /// How its process is set up.
     pub launch: Launch,
+}
+
+/// What is sent to a server. Nothing of the container is ever put into it, but for the body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// `http://` or `https://`, a host, and what follows, as written.
+    pub url: String,
+    /// What the server is asked to do with the body.
+    pub method: Method,
+    /// Headers of the hook's own, in the order of the file.
+    pub headers: Vec<(String, String)>,
+}
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
 }
 
 /// How long one attempt of a hook may take, and how it is ended when it takes longer.

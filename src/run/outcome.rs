@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How one attempt ended: five ways that look alike and are not.
+/// How one attempt ended: ways that look alike and are not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -17,6 +17,10 @@ pub enum Outcome {
     TimedOut,
     /// There was never a process: the program is missing, not executable, not trustworthy.
     NotStarted(String),
+    /// The server answered the whole of it, with that HTTP status.
+    Answered(u16),
+    /// No whole answer came: the server cannot be reached, or broke off. It may have been told.
+    Unreachable(String),
     /// Boathook stopped and took it along.
     Interrupted,
 }
@@ -25,9 +29,21 @@ impl Outcome {
     /// The exit status by which a script asks to be tried again later (`EX_TEMPFAIL` of sysexits).
     pub const TRY_AGAIN: i32 = 75;
 
+    /// The HTTP statuses by which a server does: Too Many Requests, and Service Unavailable.
+    pub const TRY_AGAIN_HTTP: [u16; 2] = [429, 503];
+
     /// Whether the hook did what it should.
     pub fn is_success(&self) -> bool {
-        *self == Outcome::Exited(0)
+        matches!(self, Outcome::Exited(0) | Outcome::Answered(200..=299))
+    }
+
+    /// Whether the hook asks to be tried again later.
+    pub fn asks_again(&self) -> bool {
+        match self {
+            Outcome::Exited(status) => *status == Outcome::TRY_AGAIN,
+            Outcome::Answered(status) => Outcome::TRY_AGAIN_HTTP.contains(status),
+            _ => false,
+        }
     }
 
     /// A word for logs and JSON.
@@ -37,6 +53,8 @@ impl Outcome {
             Outcome::Signaled(_) => "signaled",
             Outcome::TimedOut => "timed_out",
             Outcome::NotStarted(_) => "not_started",
+            Outcome::Answered(_) => "answered",
+            Outcome::Unreachable(_) => "unreachable",
             Outcome::Interrupted => "interrupted",
         }
     }
@@ -49,6 +67,8 @@ impl fmt::Display for Outcome {
             Outcome::Signaled(signal) => write!(f, "was killed by signal {signal}"),
             Outcome::TimedOut => f.write_str("took longer than it may"),
             Outcome::NotStarted(why) => write!(f, "could not be started: {why}"),
+            Outcome::Answered(status) => write!(f, "was answered with {status}"),
+            Outcome::Unreachable(why) => write!(f, "got no whole answer: {why}"),
             Outcome::Interrupted => f.write_str("was interrupted"),
         }
     }
@@ -106,7 +126,17 @@ impl Output {
 mod tests {
     use serde_json::json;
 
-    use super::{Captured, Output};
+    use super::{Captured, Outcome, Output};
+
+    #[test]
+    fn a_server_speaks_by_its_status_as_a_script_does() {
+        let told = |status| (Outcome::Answered(status).is_success(), Outcome::Answered(status).asks_again());
+
+        assert_eq!([200, 204, 299].map(told), [(true, false); 3]);
+        assert_eq!([429, 503].map(told), [(false, true); 2]);
+        assert_eq!([199, 301, 403, 500].map(told), [(false, false); 4]);
+        assert!(Outcome::Exited(75).asks_again() && !Outcome::Exited(1).asks_again());
+    }
 
     fn wrote(stdout: &str, stderr: &str) -> Output {
         let captured = |text: &str| Captured { text: text.into(), bytes_total: text.len() as u64 };

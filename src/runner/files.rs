@@ -156,8 +156,7 @@ impl Stream {
             (String::new(), len.saturating_sub(half))
         };
         let tail = self.read_range(tail_from, len - tail_from)?;
-        let left_out = bytes_total - head.len() as u64 - tail.len() as u64;
-        Ok(Captured { text: format!("{head}\n… {left_out} bytes left out …\n{tail}"), bytes_total })
+        Ok(shortened(&head, &tail, bytes_total))
     }
 
     fn read_range(&mut self, from: u64, bytes: u64) -> io::Result<String> {
@@ -166,6 +165,12 @@ impl Stream {
         (&self.file).take(bytes).read_to_end(&mut read)?;
         Ok(String::from_utf8_lossy(&read).into_owned())
     }
+}
+
+/// The beginning and the end of what was too long.
+pub(super) fn shortened(head: &str, tail: &str, bytes_total: u64) -> Captured {
+    let left_out = bytes_total.saturating_sub(head.len() as u64 + tail.len() as u64);
+    Captured { text: format!("{head}\n… {left_out} bytes left out …\n{tail}"), bytes_total }
 }
 
 /// Lets every user pass through the directories of boathook's own that lead to the attempts. What

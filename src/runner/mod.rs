@@ -1,4 +1,4 @@
-//! One attempt of a run: one process, its contract, its end.
+//! One attempt of a run: one process, its contract, its end; or one request to a server.
 //!
 //! Which run comes when is decided upstream. Here a process is spawned with exactly the
 //! environment, standard input and files of the contract, watched, ended at its deadline with
@@ -8,7 +8,9 @@ mod child;
 mod client;
 mod contract;
 mod files;
+mod http;
 mod process;
+mod running;
 mod secrets;
 
 use std::env;
@@ -19,17 +21,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::hook::{Action, Command};
+use crate::hook::{Action, Command, Request};
 use crate::launch::{Order, Person, User};
 use crate::run::{Outcome, Run};
 use crate::trust;
 
 pub use contract::{CONTRACT, Document, HOST_PATH};
-pub use process::Running;
+pub use running::Running;
 pub use secrets::Secrets;
 
 use child::Inherited;
 use files::AttemptFiles;
+use http::{Letter, Roots};
 use process::Start;
 
 /// The name of the launcher's program.
@@ -56,6 +59,7 @@ pub struct Runner {
     settings: Arc<Settings>,
     secrets: Secrets,
     host: Arc<Host>,
+    roots: Roots,
 }
 
 /// What boathook was started with, as far as its children are concerned.
@@ -77,7 +81,12 @@ impl Runner {
         // It is installed beside boathook, so both are of the same version.
         let launcher = env::current_exe()?.with_file_name(LAUNCHER);
         let host = Arc::new(Host { launcher, inherited: Inherited::look()? });
-        Ok(Runner { settings: Arc::new(settings), secrets: Secrets::default(), host })
+        Ok(Runner {
+            settings: Arc::new(settings),
+            secrets: Secrets::default(),
+            host,
+            roots: Roots::default(),
+        })
     }
 
     /// The secrets of the runs that live, by which their own API calls are recognised.
@@ -87,7 +96,8 @@ impl Runner {
 
     /// Starts attempt number `number` of `run`, which may take `limit`.
     ///
-    /// The files are written and the process exists when this returns; it waits for neither.
+    /// The files are written and the process exists when this returns; it waits for neither. A request
+    /// is sent while its answer is waited for.
     ///
     /// # Errors
     ///
@@ -95,11 +105,16 @@ impl Runner {
     ///
     /// # Panics
     ///
-    /// When the hook of the run has no program: such a hook is decided upstream.
+    /// When the hook of the run only denies: such a hook is decided upstream.
     pub fn start(&self, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
-        let Action::Exec(command) = &run.hook.action else {
-            unreachable!("a hook without a program has no attempts");
-        };
+        match &run.hook.action {
+            Action::Exec(command) => self.spawn(command, run, number, limit),
+            Action::Http(request) => self.send(request, run, number, limit),
+            Action::Deny { .. } => unreachable!("a hook that only denies has no attempts"),
+        }
+    }
+
+    fn spawn(&self, command: &Command, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
         // Asked again before each process: what was safe when the configuration was read may have been
         // opened to others since.
         trust::vet(&command.program).map_err(|error| not_started(&error))?;
@@ -131,7 +146,23 @@ impl Runner {
             grace: run.hook.deadline.grace,
             secret,
         };
-        start.spawn().map_err(|error| not_started(&error))
+        start.spawn().map(Running::from).map_err(|error| not_started(&error))
+    }
+
+    fn send(&self, request: &Request, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
+        let attempt = contract::Attempt {
+            run,
+            number,
+            deadline: Timestamp::now() + limit,
+            settings: &self.settings,
+            person: None,
+            // A server is not trusted to pass gates.
+            secret: "",
+        };
+        let body = serde_json::to_vec(&Document::of(&attempt)).expect("a document is JSON");
+        let kept_max = self.settings.output_bytes_max;
+        let letter = Letter { request, key: run.id.as_str(), body, limit, kept_max };
+        letter.send(&self.roots).map(Running::from).map_err(|error| not_started(&error))
     }
 }
 
@@ -144,8 +175,12 @@ fn order(command: &Command, person: Option<&Person>) -> Order {
     }
 }
 
-/// The whole chain of causes in one line, as the outcome is shown by itself.
 fn not_started(error: &dyn std::error::Error) -> Outcome {
+    Outcome::NotStarted(told(error))
+}
+
+/// The whole chain of causes in one line, as the outcome is shown by itself.
+fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(it) = cause {
@@ -153,5 +188,5 @@ fn not_started(error: &dyn std::error::Error) -> Outcome {
         text.push_str(&it.to_string());
         cause = it.source();
     }
-    Outcome::NotStarted(text)
+    text
 }

@@ -63,7 +63,7 @@ pub(super) struct Start<'a> {
 ///
 /// Dropping it kills the group at once.
 #[derive(Debug)]
-pub struct Running {
+pub(super) struct Process {
     child: Child,
     /// Where the launcher says why there is no script.
     report: Option<PipeReader>,
@@ -84,10 +84,10 @@ enum State {
 
 impl Start<'_> {
     /// Spawns it: the script itself, or the launcher that becomes the script.
-    pub(super) fn spawn(self) -> Result<Running, SpawnError> {
+    pub(super) fn spawn(self) -> Result<Process, SpawnError> {
         let (child, report) = if self.order.is_empty() { (self.script()?, None) } else { self.launch()? };
         let begun_at = Instant::now();
-        Ok(Running {
+        Ok(Process {
             child,
             report,
             begun_at,
@@ -150,21 +150,10 @@ fn c_string(text: &OsStr) -> CString {
     CString::new(text.as_bytes()).expect("what holds a NUL is refused or left out before")
 }
 
-impl Running {
-    /// Waits for the script, and ends its process group when its deadline comes first.
-    pub async fn wait(&mut self) -> Outcome {
-        match self.wait_until_deadline().await {
-            Some(outcome) => outcome,
-            None => {
-                self.end().await;
-                Outcome::TimedOut
-            }
-        }
-    }
-
+impl Process {
     /// Waits for the script, at most until its deadline: then `None`, and everything still runs.
     /// May be dropped and called again.
-    pub async fn wait_until_deadline(&mut self) -> Option<Outcome> {
+    pub(super) async fn wait_until_deadline(&mut self) -> Option<Outcome> {
         loop {
             let trim_at = Instant::now() + TRIM_EVERY;
             match timeout_at(self.deadline.min(trim_at), self.child.wait()).await {
@@ -194,12 +183,12 @@ impl Running {
     }
 
     /// How long ago it was started.
-    pub fn took(&self) -> Duration {
+    pub(super) fn took(&self) -> Duration {
         self.begun_at.elapsed()
     }
 
     /// What has been written until now.
-    pub fn output(&mut self) -> Output {
+    pub(super) fn output(&mut self) -> Output {
         self.files.read().unwrap_or_else(|error| {
             warn!(%error, "cannot read what a hook wrote");
             Output::default()
@@ -207,7 +196,7 @@ impl Running {
     }
 
     /// Ends the whole process group: SIGTERM, then, when the grace is over, SIGKILL.
-    pub async fn end(&mut self) {
+    pub(super) async fn end(&mut self) {
         let kill_at = Instant::now() + self.grace;
         self.signal(Signal::SIGTERM);
         if !self.group_is_empty_by(kill_at).await {
@@ -218,7 +207,7 @@ impl Running {
     }
 
     /// What was written, once it is over. The files go.
-    pub async fn finish(mut self) -> Output {
+    pub(super) async fn finish(mut self) -> Output {
         if self.state == State::Alive {
             self.end().await;
         }
@@ -267,7 +256,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Process {
     fn drop(&mut self) {
         if self.state == State::Alive {
             self.signal(Signal::SIGKILL);

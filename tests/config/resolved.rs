@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use boathook::config::{self, Config};
-use boathook::hook::{Action, Deadline, Debounce, Hook, HookSet, OnFailure, Outage, Retry, Test};
+use boathook::hook::{Action, Deadline, Debounce, Hook, HookSet, Method, OnFailure, Outage, Retry, Test};
 use boathook::launch::Launch;
 use boathook::lifecycle::Point;
 
@@ -68,7 +68,7 @@ fn a_program_is_found_beside_the_file_or_in_the_path() {
     let scratch = Scratch::new();
     let command = |exec: &str| match hook(&scratch, &format!("at: post_start, exec: {exec}")).action {
         Action::Exec(command) => command,
-        Action::Deny { .. } => panic!("an exec was written"),
+        Action::Http(_) | Action::Deny { .. } => panic!("an exec was written"),
     };
 
     let beside = command("[hooks/sound.sh, \"{}\", 1.10]");
@@ -260,4 +260,22 @@ fn a_hook_runs_after_those_it_names_and_a_deny_before_every_program() {
 
     assert_eq!(at(Point::PreStart), ["no", "first", "middle", "last"]);
     assert_eq!(at(Point::PostStart), ["last", "first"], "nothing was said about these two");
+}
+
+#[test]
+fn a_request_is_what_was_written_and_a_post_otherwise() {
+    let scratch = Scratch::new();
+    let request = |keys: &str| match hook(&scratch, &format!("at: pre_start, http: {{{keys}}}")).action {
+        Action::Http(request) => request,
+        other => panic!("an http was written, this is {other:?}"),
+    };
+
+    let plain = request("url: \"http://[::1]:9000/alert?to=me\"");
+    let full = request("url: \"https://hooks.example\", method: PUT, headers: {X-Token: \"5\", Accept: any}");
+
+    assert_eq!((plain.url.as_str(), plain.method), ("http://[::1]:9000/alert?to=me", Method::Post));
+    assert_eq!(plain.headers, []);
+    assert_eq!((full.url.as_str(), full.method), ("https://hooks.example", Method::Put));
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(full.headers, [header("X-Token", "5"), header("Accept", "any")]);
 }

@@ -11,7 +11,7 @@ use super::scratch::Scratch;
 use super::yaml;
 
 /// What an editor can see of the mistakes here: what kind of value stands where, and under which key.
-const STRUCTURAL: [&str; 31] = [
+const STRUCTURAL: [&str; 33] = [
     "booleans",
     "concurrency",
     "debounce",
@@ -29,6 +29,8 @@ const STRUCTURAL: [&str; 31] = [
     "hook-text",
     "hooks-scalar",
     "hooks-table",
+    "http",
+    "http-headers",
     "later-hook",
     "later-top",
     "later-when",
