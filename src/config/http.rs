@@ -89,7 +89,8 @@ fn url(node: &Node) -> Result<String, Wrong> {
         Err(_) if !text.contains("://") => return Err(without_scheme(text)),
         Err(_) if text.contains(|c: char| c.is_whitespace() || !c.is_ascii()) => {
             let message = format!("cannot be {}", quoted(text));
-            return Err(wrong(&message).help("percent-encode what an address cannot hold: a space is `%20`"));
+            return Err(wrong(&message)
+                .help("an address is ASCII: in a path a space is `%20`, and a host has an `xn--` form"));
         }
         Err(_) => return Err(wrong(&format!("cannot be {}", quoted(text))).help(form)),
     };

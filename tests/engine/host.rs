@@ -2,6 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -55,6 +57,11 @@ impl Host {
         let path = self.dir().join(name);
         fs::create_dir_all(path.parent().unwrap_or(&path)).expect("make a folder in the sandbox's");
         path
+    }
+
+    /// A socket that listens inside.
+    pub(super) fn listen(&self) -> io::Result<TcpListener> {
+        self.space.listen()
     }
 
     /// Where the engine listens: inside, the place that is every client's default.

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -86,6 +87,15 @@ impl Sandbox {
         let path = self.host.place(name);
         write_program(&path, text).expect("write into the sandbox's folder");
         path
+    }
+
+    /// A socket that listens on the loopback address inside.
+    ///
+    /// # Panics
+    ///
+    /// When there is none to be had.
+    pub fn listen(&self) -> TcpListener {
+        self.host.listen().expect("a socket in the sandbox's network")
     }
 
     /// Runs a command inside.

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -109,6 +110,20 @@ impl Space {
         processes.retain(|it| it.is_alive());
         processes.push(Arc::clone(&process));
         Ok(process)
+    }
+
+    /// A socket that listens inside, on the loopback address.
+    pub(super) fn listen(&self) -> io::Result<TcpListener> {
+        let keep = self.keep.lock().unwrap_or_else(PoisonError::into_inner);
+        let network = &keep.as_ref().expect("an open space").namespaces.network;
+        // A socket stays in the network in which it was made, wherever it is used.
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                setns(network, CloneFlags::CLONE_NEWNET)?;
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            });
+            inside.join().expect("a thread that does not panic")
+        })
     }
 
     /// Kills everything inside and waits until the guard has removed what is left. Does nothing the
