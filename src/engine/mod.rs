@@ -9,6 +9,7 @@ mod gate;
 mod gather;
 mod groups;
 mod lanes;
+mod memory;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +28,9 @@ use tracing::{debug, error, info, warn};
 use crate::docker::Docker;
 use crate::hook::{Action, Hook, HookName, HookSet, Match, Mode, OnFailure, Outage, Retry};
 use crate::journal::{Journal, JournalError};
-use crate::lifecycle::{Call, Event, Point, PointSet, Question, Signal, Source, Subject, Tracker, Verdict};
+use crate::lifecycle::{
+    Call, EngineId, Event, Known, Point, PointSet, Question, Signal, Source, Subject, Tracker, Verdict,
+};
 use crate::run::{Batch, Conclusion, Entry, Outcome, Output, Phase, Run, RunId, RunIds};
 use crate::runner::Runner;
 
@@ -96,6 +99,7 @@ pub struct Engine {
     rules: Arc<ArcSwap<Rules>>,
     groups: Groups,
     listening: watch::Sender<PointSet>,
+    wanted: watch::Sender<()>,
     journal: Journal,
     runner: Runner,
 }
@@ -125,6 +129,7 @@ enum Message {
     Signal(Signal),
     Call(Call),
     Known(Vec<Subject>),
+    Overview(EngineId, oneshot::Sender<Known>),
     Ask(Question, oneshot::Sender<Verdict>),
 }
 
@@ -166,6 +171,7 @@ impl Engine {
             rules: rules.clone(),
             groups: groups.clone(),
             listening,
+            wanted: watch::Sender::default(),
             journal: journal.clone(),
             runner: runner.clone(),
         };
@@ -228,11 +234,6 @@ impl Engine {
         info!(%run, method, uri, "a hook calls docker");
         let entry = Entry::Nested { run, at: Timestamp::now(), method: method.into(), uri: uri.into() };
         keep(self.journal.append_behind([entry]));
-    }
-
-    /// Up to where the event stream has been taken in.
-    pub fn cursor(&self) -> Option<Timestamp> {
-        self.journal.cursor()
     }
 
     /// Takes in a signal; waits only while the inbox is full.
@@ -332,6 +333,8 @@ impl Work {
                 self.reach_all(events);
             }
             Message::Known(volumes) => self.tracker.know_volumes(volumes),
+            // Whoever asked may have given up.
+            Message::Overview(engine, reply) => drop(reply.send(self.tracker.known(&engine))),
             Message::Ask(question, reply) => self.ask(&question, reply),
         }
     }

@@ -219,6 +219,8 @@ pub struct Question {
     pub request: Arc<Request>,
     /// Why the call could not be read as a whole, if it could not.
     pub withheld: Option<Withheld>,
+    /// [`Call::key`](super::Call::key) of the call, if it is one that a [`Call`](super::Call) will tell of.
+    pub call: Option<u64>,
     /// When it was asked.
     pub at: Timestamp,
 }

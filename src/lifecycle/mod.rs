@@ -10,6 +10,9 @@
 mod calls;
 mod event;
 mod facts;
+mod gone;
+mod known;
+mod life;
 mod point;
 mod signal;
 mod subject;
@@ -19,7 +22,9 @@ pub use event::{
     Cause, Detail, Event, Exit, NetworkDetail, Question, Reason, Request, Verdict, VolumeDetail, Withheld,
 };
 pub use facts::{Addresses, Facts, Mount, NetworkAttachment};
+pub use known::{Known, KnownContainer, Listed, ListedState};
+pub use life::{Life, Stage};
 pub use point::{Point, PointSet};
 pub use signal::{Call, CallKind, Observation, Process, Saw, Signal, Source, Turn};
 pub use subject::{EngineId, Subject, SubjectKind};
-pub use tracker::{Life, Stage, Tracker};
+pub use tracker::Tracker;

@@ -69,6 +69,14 @@ pub enum Saw {
     Removed,
     /// Something about it may have changed: its networks, its state. The observation tells.
     Changed,
+    /// It is there, and was not known.
+    Found {
+        /// What it did up to then was before anybody looked, and is told to nobody;
+        /// [`Timestamp::MIN`]: nothing of it may be passed over.
+        since: Timestamp,
+    },
+    /// A call about it has been answered, in whichever way. The observation tells what came of it.
+    Answered(CallKind),
     /// It has reached a point that nothing else tells, and that leads to no other.
     Reached(Point),
 }
@@ -110,6 +118,14 @@ impl Process {
     pub const fn is_running(&self) -> bool {
         matches!(self, Process::Running { .. })
     }
+
+    /// `State.StartedAt`, if it has ever run.
+    pub const fn started_at(&self) -> Option<Timestamp> {
+        match self {
+            Process::Running { started_at } | Process::Ended { started_at, .. } => Some(*started_at),
+            Process::NeverStarted => None,
+        }
+    }
 }
 
 /// An API call that was let through, as far as it explains what the container does next.
@@ -123,6 +139,9 @@ pub struct Call {
     pub target: String,
     /// Whether it was let through just now, or has been answered.
     pub turn: Turn,
+    /// What it says, as a number that is the same when it is let through and when it is answered.
+    /// Two calls that say the same have the same.
+    pub key: u64,
     /// The secret of the run that made the call, if a hook made it.
     pub nested: Option<String>,
     /// When.

@@ -325,6 +325,7 @@ impl Gatekeeper {
                 detail: (detail != Detail::default()).then(|| Arc::new(detail)),
                 request: request.clone(),
                 withheld,
+                call: None,
                 at: Timestamp::now(),
             })
             .await
@@ -347,7 +348,7 @@ impl Gatekeeper {
             Caller::Boathook | Caller::Client => None,
         };
         let target = operation.target.clone().unwrap_or_default();
-        self.engine.hear(Call { engine, kind, target, turn, nested, at: Timestamp::now() });
+        self.engine.hear(Call { engine, kind, target, turn, key: 0, nested, at: Timestamp::now() });
     }
 
     /// Takes note of how a call was answered.

@@ -114,7 +114,7 @@ impl EventSource {
         // Before the first event the beginning stands for the cursor: what happens while the stream
         // is away must not be passed over.
         let begun_at = *self.begun_at.get_or_insert(identity.now);
-        let since = self.engine.cursor().map_or(begun_at, |it| (it - MARGIN).max(begun_at));
+        let since = self.engine.cursor(&identity.id).map_or(begun_at, |it| (it - MARGIN).max(begun_at));
         let wanted = filter(*self.listening.borrow_and_update());
         let mut stream = pin!(self.docker.events(since, &wanted));
         info!(engine = %identity.id, %since, "following docker's events");

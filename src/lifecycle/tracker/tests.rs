@@ -1,0 +1,373 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Tracker;
+use crate::lifecycle::{
+    Call, CallKind, Cause, EngineId, Event, Facts, NetworkAttachment, Observation, Point, Process, Question,
+    Reason, Request, Saw, Signal, Source, Subject, Turn,
+};
+
+const ID: &str = "e39197e5443675fa663dd38077a56a5bf8e4c05bc9c20ea69debda78f1ff0f80";
+
+fn engine() -> EngineId {
+    EngineId::new("engine")
+}
+
+/// Milliseconds after the beginning of all tests.
+fn ms(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_800_000_000_000 + millis).expect("in range")
+}
+
+fn told(at: i64, saw: Saw) -> Signal {
+    Signal::new(Subject::container(&engine(), ID), Source::Events, ms(at), saw)
+}
+
+fn looked(at: i64, process: Process) -> Signal {
+    Signal { source: Source::Authorization, ..told(at, Saw::Changed) }.with(process)
+}
+
+trait With {
+    fn with(self, process: Process) -> Self;
+}
+
+impl With for Signal {
+    fn with(mut self, process: Process) -> Signal {
+        self.observation = Some(Box::new(Observation { facts: facts("web"), process }));
+        self
+    }
+}
+
+fn running(since: i64) -> Process {
+    Process::Running { started_at: ms(since) }
+}
+
+fn ended(from: i64, to: i64) -> Process {
+    Process::Ended { started_at: ms(from), finished_at: ms(to), code: 3, out_of_memory: false }
+}
+
+fn facts(name: &str) -> Facts {
+    Facts { name: Some(name.into()), labels: Some(BTreeMap::new()), ..Facts::default() }
+}
+
+fn call(at: i64, kind: CallKind, target: &str) -> Call {
+    Call {
+        engine: engine(),
+        kind,
+        target: target.into(),
+        turn: Turn::Opened,
+        key: 0,
+        nested: None,
+        at: ms(at),
+    }
+}
+
+fn answered(at: i64, call: &Call, created: Option<&str>) -> Call {
+    Call { turn: Turn::Closed { created: created.map(Into::into) }, at: ms(at), ..call.clone() }
+}
+
+fn see_all(tracker: &mut Tracker, signals: impl IntoIterator<Item = Signal>) -> Vec<Event> {
+    signals.into_iter().flat_map(|it| tracker.see(it)).collect()
+}
+
+fn points(events: &[Event]) -> Vec<Point> {
+    events.iter().map(|it| it.point).collect()
+}
+
+#[test]
+fn a_life_told_by_the_stream_reaches_each_point_once() {
+    let mut tracker = Tracker::default();
+
+    let events = see_all(
+        &mut tracker,
+        [
+            told(0, Saw::Created),
+            told(10, Saw::Started).with(running(9)),
+            told(20, Saw::Ended { code: Some(7) }),
+            told(30, Saw::Removed),
+        ],
+    );
+
+    assert_eq!(points(&events), [Point::PostCreate, Point::PostStart, Point::PostStop, Point::PostRemove]);
+    assert_eq!(events[2].exit.and_then(|it| it.code), Some(7));
+    assert_eq!(events[3].facts.name.as_deref(), Some("web"));
+}
+
+#[test]
+fn a_creation_told_twice_is_one() {
+    let mut tracker = Tracker::default();
+    let by_the_answer = Signal { source: Source::Authorization, ..told(1, Saw::Created) };
+
+    let events = see_all(&mut tracker, [told(0, Saw::Created), by_the_answer]);
+
+    assert_eq!(points(&events), [Point::PostCreate]);
+}
+
+#[test]
+fn an_end_seen_by_a_look_up_is_not_told_again_by_the_stream() {
+    let mut tracker = Tracker::default();
+    see_all(&mut tracker, [told(0, Saw::Created), told(10, Saw::Started).with(running(9))]);
+
+    let by_look = see_all(&mut tracker, [looked(21, ended(9, 20))]);
+    let by_stream = see_all(&mut tracker, [told(22, Saw::Ended { code: Some(3) })]);
+
+    assert_eq!(points(&by_look), [Point::PostStop]);
+    assert_eq!(by_look[0].exit.and_then(|it| it.code), Some(3));
+    assert_eq!(points(&by_stream), []);
+}
+
+#[test]
+fn a_start_seen_by_a_look_up_is_not_told_again_by_the_stream() {
+    for look_at_start in [Some(running(9)), None] {
+        let mut tracker = Tracker::default();
+        see_all(&mut tracker, [told(0, Saw::Created)]);
+        let start = told(11, Saw::Started);
+        let start = look_at_start.map_or(start.clone(), |process| start.with(process));
+
+        let by_look = see_all(&mut tracker, [looked(10, running(9))]);
+        let by_stream = see_all(&mut tracker, [start]);
+
+        assert_eq!(points(&by_look), [Point::PostStart]);
+        assert_eq!(points(&by_stream), []);
+    }
+}
+
+#[test]
+fn a_look_up_that_is_older_than_the_stream_changes_nothing() {
+    let mut tracker = Tracker::default();
+    see_all(
+        &mut tracker,
+        [
+            told(0, Saw::Created),
+            told(10, Saw::Started).with(running(9)),
+            told(20, Saw::Ended { code: Some(0) }),
+        ],
+    );
+
+    assert_eq!(points(&see_all(&mut tracker, [looked(19, running(9))])), []);
+
+    see_all(&mut tracker, [told(30, Saw::Started).with(running(29))]);
+    assert_eq!(points(&see_all(&mut tracker, [looked(25, ended(9, 20))])), []);
+}
+
+#[test]
+fn a_restart_seen_by_a_look_up_is_an_end_and_a_start_and_the_stream_adds_nothing() {
+    let mut tracker = Tracker::default();
+    see_all(&mut tracker, [told(0, Saw::Created), told(10, Saw::Started).with(running(9))]);
+
+    let by_look = see_all(&mut tracker, [looked(32, running(30))]);
+    let by_stream = see_all(
+        &mut tracker,
+        [told(20, Saw::Ended { code: Some(0) }), told(31, Saw::Started).with(running(30))],
+    );
+
+    assert_eq!(points(&by_look), [Point::PostStop, Point::PostStart]);
+    assert_eq!(points(&by_stream), []);
+}
+
+#[test]
+fn a_look_up_at_a_start_that_shows_the_next_start_is_not_taken_for_this_one() {
+    let mut tracker = Tracker::default();
+
+    let events = see_all(
+        &mut tracker,
+        [
+            told(0, Saw::Created),
+            told(10, Saw::Started).with(running(29)),
+            told(20, Saw::Ended { code: Some(1) }),
+            told(30, Saw::Started).with(running(29)),
+        ],
+    );
+
+    assert_eq!(points(&events), [Point::PostCreate, Point::PostStart, Point::PostStop, Point::PostStart]);
+    assert_eq!(events.iter().map(|it| it.passage).collect::<Vec<_>>(), [0, 1, 1, 2]);
+}
+
+#[test]
+fn a_removal_without_an_end_tells_the_end_first() {
+    let mut tracker = Tracker::default();
+
+    let events = see_all(
+        &mut tracker,
+        [told(0, Saw::Created), told(10, Saw::Started).with(running(9)), told(30, Saw::Removed)],
+    );
+
+    assert_eq!(points(&events[2..]), [Point::PostStop, Point::PostRemove]);
+    assert_eq!(events[2].reason, Some(Reason::Unknown));
+}
+
+#[test]
+fn a_container_that_was_there_before_is_taken_as_it_is() {
+    let mut tracker = Tracker::default();
+
+    assert_eq!(points(&see_all(&mut tracker, [looked(10, running(0))])), []);
+
+    let events = see_all(&mut tracker, [told(20, Saw::Ended { code: Some(0) }), told(30, Saw::Removed)]);
+    assert_eq!(points(&events), [Point::PostStop, Point::PostRemove]);
+}
+
+#[test]
+fn an_end_without_a_known_start_is_the_end_of_what_a_later_look_up_shows() {
+    let mut tracker = Tracker::default();
+
+    let events = see_all(
+        &mut tracker,
+        [told(20, Saw::Ended { code: Some(0) }), looked(25, ended(5, 19)), told(30, Saw::Removed)],
+    );
+
+    assert_eq!(points(&events), [Point::PostStop, Point::PostRemove]);
+}
+
+#[test]
+fn nothing_is_heard_of_a_container_after_its_removal() {
+    let mut tracker = Tracker::default();
+    see_all(&mut tracker, [told(0, Saw::Created), told(10, Saw::Removed)]);
+
+    let late = Signal { source: Source::Authorization, ..told(11, Saw::Created) };
+
+    assert_eq!(points(&see_all(&mut tracker, [late, told(12, Saw::Removed)])), []);
+}
+
+#[test]
+fn the_reason_of_an_end_is_what_was_known_when_it_was_seen() {
+    let cases: [(&[CallKind], Option<Saw>, Reason, Cause); 6] = [
+        (&[], None, Reason::Exit, Cause::Engine),
+        (&[], Some(Saw::OutOfMemory), Reason::Oom, Cause::Engine),
+        (&[], Some(Saw::Killed), Reason::Kill, Cause::Engine),
+        (&[CallKind::Stop], Some(Saw::Killed), Reason::Stop, Cause::Api),
+        (&[CallKind::Restart], Some(Saw::Killed), Reason::Stop, Cause::Api),
+        (&[CallKind::Remove], Some(Saw::Killed), Reason::Kill, Cause::Api),
+    ];
+    for (calls, before, reason, cause) in cases {
+        let mut tracker = Tracker::default();
+        see_all(&mut tracker, [told(0, Saw::Created), told(10, Saw::Started).with(running(9))]);
+        for kind in calls {
+            tracker.hear(&call(15, *kind, "web"));
+        }
+        see_all(&mut tracker, before.map(|saw| told(18, saw)));
+
+        let events = see_all(&mut tracker, [told(20, Saw::Ended { code: Some(137) })]);
+
+        assert_eq!((events[0].reason, events[0].cause), (Some(reason), cause), "{calls:?} {before:?}");
+    }
+}
+
+#[test]
+fn a_stop_that_ended_nothing_does_not_explain_an_end_minutes_later() {
+    let mut tracker = Tracker::default();
+    see_all(&mut tracker, [told(0, Saw::Created), told(10, Saw::Started).with(running(9))]);
+    let stop = call(15, CallKind::Stop, "web");
+    tracker.hear(&stop);
+    tracker.hear(&answered(20, &stop, None));
+
+    tracker.hear(&call(60_000, CallKind::Start, "other"));
+    let events = see_all(&mut tracker, [told(60_001, Saw::Ended { code: Some(0) })]);
+
+    assert_eq!(events[0].reason, Some(Reason::Exit));
+}
+
+#[test]
+fn a_start_is_put_down_to_the_call_that_asked_for_it_by_name_or_prefix() {
+    for target in ["web", "/web", &ID[..8], ID] {
+        let mut tracker = Tracker::default();
+        see_all(&mut tracker, [told(0, Saw::Created)]);
+        tracker.hear(&call(5, CallKind::Start, target));
+
+        let events = see_all(&mut tracker, [told(10, Saw::Started).with(running(9))]);
+
+        assert_eq!(events[0].cause, Cause::Api, "{target}");
+    }
+}
+
+#[test]
+fn a_container_that_a_hook_made_is_marked_before_anything_is_told_of_it() {
+    let mut tracker = Tracker::default();
+    let create = Call { nested: Some("secret".into()), ..call(0, CallKind::Create, "") };
+    tracker.hear(&create);
+
+    let at_first = see_all(&mut tracker, [told(5, Saw::Created)]);
+    let then = tracker.hear(&answered(6, &create, Some(ID)));
+    let later = see_all(&mut tracker, [told(10, Saw::Started).with(running(9))]);
+
+    assert_eq!(points(&at_first), []);
+    assert_eq!(points(&then), [Point::PostCreate]);
+    assert!(then[0].nested && later[0].nested);
+}
+
+#[test]
+fn a_secret_that_no_hook_has_makes_no_container_a_hooks_own() {
+    let mut tracker = Tracker::default();
+    // Let through as anybody's, as nobody has that secret.
+    let create = call(0, CallKind::Create, "");
+    tracker.hear(&create);
+    let shown = Call { nested: Some("made up".into()), ..create };
+
+    tracker.hear(&answered(5, &shown, Some(ID)));
+    let events = see_all(&mut tracker, [told(6, Saw::Created)]);
+
+    assert_eq!(points(&events), [Point::PostCreate]);
+    assert!(!events[0].nested);
+}
+
+#[test]
+fn somebody_elses_container_is_only_held_up_by_a_hooks_creation() {
+    let mut tracker = Tracker::default();
+    let create = Call { nested: Some("secret".into()), ..call(0, CallKind::Create, "") };
+    tracker.hear(&create);
+    assert_eq!(points(&see_all(&mut tracker, [told(5, Saw::Created)])), []);
+
+    let answered = tracker.hear(&answered(6, &create, None));
+
+    assert_eq!(points(&answered), [Point::PostCreate]);
+    assert!(!answered[0].nested);
+}
+
+#[test]
+fn a_creation_that_is_never_answered_holds_nobody_up_for_long() {
+    let mut tracker = Tracker::default();
+    tracker.hear(&Call { nested: Some("secret".into()), ..call(0, CallKind::Create, "") });
+    see_all(&mut tracker, [told(5, Saw::Created)]);
+
+    assert!(tracker.wants_tick());
+    assert_eq!(points(&tracker.tick(ms(100))), []);
+    assert_eq!(points(&tracker.tick(ms(3000))), [Point::PostCreate]);
+    assert!(!tracker.wants_tick());
+}
+
+#[test]
+fn a_gate_knows_the_last_addresses_and_what_it_finds_is_told_first() {
+    let mut tracker = Tracker::default();
+    let mut start = told(10, Saw::Started).with(running(9));
+    if let Some(it) = &mut start.observation {
+        let network = NetworkAttachment {
+            name: "bridge".into(),
+            ip: Some("172.17.0.2".into()),
+            ..NetworkAttachment::default()
+        };
+        it.facts.networks = Some(vec![network]);
+    }
+    see_all(&mut tracker, [told(0, Saw::Created), start]);
+
+    let (before, asked) = tracker.ask(&Question {
+        point: Point::PreRemove,
+        subject: Subject::container(&engine(), ID),
+        facts: Arc::default(),
+        observation: looked(21, ended(9, 20)).observation,
+        detail: None,
+        request: Arc::new(Request {
+            method: "DELETE".into(),
+            uri: "/containers/web".into(),
+            path: "/containers/web".into(),
+            user: None,
+            body: None,
+        }),
+        withheld: None,
+        call: None,
+        at: ms(21),
+    });
+
+    assert_eq!(points(&before), [Point::PostStop]);
+    assert_eq!(asked.facts.addresses().ip, Some("172.17.0.2"));
+    assert_eq!(asked.exit.and_then(|it| it.code), Some(3));
+}
