@@ -13,7 +13,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("launch", &[]),
     ("hook", &["launch", "lifecycle"]),
     ("run", &["hook", "lifecycle"]),
-    ("journal", &["run"]),
+    ("journal", &["hook", "lifecycle", "run"]),
     ("trust", &[]),
     ("runner", &["hook", "launch", "lifecycle", "run", "trust"]),
     ("docker", &["lifecycle", "run"]),
