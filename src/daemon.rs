@@ -18,13 +18,14 @@ use docker_plugin_sdk::{ListenError, Listener, Plugin, ServeError, Socket};
 use nix::sys::stat::{Mode, umask};
 use sd_notify::NotifyState;
 use tokio::runtime;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config, Salvaged};
 use crate::docker::DockerError;
+use crate::journal::{OpenError, Opened, Retention};
 
 use core::{Core, CoreSettings, RunningCore};
 use door::Door;
@@ -42,6 +43,10 @@ const THREADS: usize = 2;
 /// How long answers may take after all hooks have been ended: the verdicts are there by then.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
+/// How often a store that cannot be opened is tried again: a disk may come up late, somebody else may
+/// end.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
 /// The permission bits that no file of the daemon's gets. Scripts have a umask of their own.
 const UMASK: Mode = Mode::S_IRWXG.union(Mode::S_IRWXO);
 
@@ -57,6 +62,9 @@ pub enum DaemonError {
     /// The configured address of Docker makes no sense.
     #[error("address docker")]
     Docker(#[from] DockerError),
+    /// The thread that writes the journal broke off.
+    #[error("write the journal")]
+    Journal(#[source] JoinError),
     /// The sockets cannot be watched.
     #[error("serve the plugin")]
     Serve(#[from] ServeError),
@@ -77,7 +85,8 @@ pub enum DaemonError {
 ///
 /// When it cannot begin to serve, or when a part of it fails. A configuration that cannot be used
 /// is no error: the last good one is obeyed in its place, or else gates are answered by `outage`, until
-/// a better one is loaded.
+/// a better one is loaded. Nor is a store that cannot be opened: it is tried again, and until then gates
+/// are answered by `outage`.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     // What boathook writes is for its own user alone, unless it says otherwise.
     umask(UMASK);
@@ -98,7 +107,8 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         .map_err(DaemonError::Runtime)?;
     runtime.block_on(async {
         let stopping = CancellationToken::new();
-        let core = Core::build(settled.core.clone(), obeyed.rules(), &stopping)?;
+        let store = settled.core.open();
+        let core = Core::build(settled.core.clone(), store, obeyed.rules(), &stopping)?;
         let daemon = Daemon { path: path.to_owned(), settled, obeyed, parts: Running::default(), stopping };
         daemon.run(core, listener).await
     })
@@ -121,6 +131,7 @@ impl Settled {
                 docker: config.docker.clone(),
                 state_dir: config.state_dir.clone(),
                 output_bytes_max: config.output_bytes_max,
+                retention: Retention::default(),
             },
         }
     }
@@ -131,6 +142,7 @@ impl Settled {
             docker: salvaged.docker.clone(),
             state_dir: salvaged.state_dir.clone(),
             output_bytes_max: Config::OUTPUT_BYTES_MAX,
+            retention: Retention::default(),
         };
         let plugin = salvaged.plugin.clone();
         match obeyed.config().map(Settled::of) {
@@ -146,6 +158,7 @@ impl Settled {
             ("state_dir", self.core.state_dir != newer.core.state_dir),
             ("plugin", self.plugin != newer.plugin),
             ("retention.output", self.core.output_bytes_max != newer.core.output_bytes_max),
+            ("retention.runs", self.core.retention != newer.core.retention),
             ("drain", self.drain != newer.drain),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
@@ -184,6 +197,7 @@ impl Daemon {
                     Asked::Reload => core = self.reload(core, &door),
                     Asked::Stop => break Ok(()),
                 },
+                () = sleep(STORE_RETRY), if !core.has_store => core = self.try_store(core, &door).await,
             }
         };
         // The engine ends when nobody can send to it any more.
@@ -214,8 +228,11 @@ impl Daemon {
         let (hooks, newer) = (config.hooks.len(), Settled::of(&config));
         let before = std::mem::replace(&mut self.obeyed, Obeyed::Written(config));
         let core = match before.config() {
-            // No hook has run, nobody is being asked for a verdict that the old core alone can give.
-            None if self.settled.core != newer.core => self.replace(core, newer.core.clone(), door),
+            // No gate's hook has run, nobody is being asked for a verdict that the old core alone can give.
+            None if self.settled.core != newer.core => {
+                let (settings, store) = (newer.core.clone(), newer.core.open());
+                self.replace(core, settings, store, door)
+            }
             _ => core,
         };
         let waiting = self.settled.unlike(&newer);
@@ -227,11 +244,28 @@ impl Daemon {
         core
     }
 
-    /// Starts a core with other settings, and lets the old one end behind it: the socket stays open, and
-    /// calls that the old one has been asked about are answered by it.
-    fn replace(&mut self, old: RunningCore, settings: CoreSettings, door: &Door) -> RunningCore {
+    /// Opens the store that could not be opened, if that works now.
+    async fn try_store(&mut self, core: RunningCore, door: &Door) -> RunningCore {
+        let settings = self.settled.core.clone();
+        let opening = settings.clone();
+        match spawn_blocking(move || opening.open()).await {
+            Ok(Ok(store)) => self.replace(core, settings, Ok(store), door),
+            // It has been told.
+            Ok(Err(_)) | Err(_) => core,
+        }
+    }
+
+    /// Starts a core with other settings, or with a store, and lets the old one end behind it: the socket
+    /// stays open, and calls that the old one has been asked about are answered by it.
+    fn replace(
+        &mut self,
+        old: RunningCore,
+        settings: CoreSettings,
+        store: Result<Opened, OpenError>,
+        door: &Door,
+    ) -> RunningCore {
         let (docker, state_dir) = (settings.docker.clone(), settings.state_dir.clone());
-        let new = match Core::build(settings.clone(), self.obeyed.rules(), &self.stopping) {
+        let new = match Core::build(settings.clone(), store, self.obeyed.rules(), &self.stopping) {
             Ok(core) => core,
             Err(error) => {
                 error!(%error, "cannot start with the new settings");
@@ -242,8 +276,9 @@ impl Daemon {
         let new = new.start(&mut self.parts);
         self.parts.dismiss(&old.tasks);
         old.stop.cancel();
+        old.stopping.cancel();
         self.settled.core = settings;
-        info!(docker, state_dir = %state_dir.display(), "started anew with settings that could not be read before");
+        info!(docker, state_dir = %state_dir.display(), has_store = new.has_store, "started anew behind the same socket");
         new
     }
 }

@@ -6,16 +6,18 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, geteuid, gethostname};
-use tokio::task;
+use tokio::sync::mpsc;
+use tokio::task::{self, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::DaemonError;
+use super::obeyed::chain;
 use super::parts::Running;
 use crate::docker::Docker;
 use crate::engine::{Engine, Parts, Rules, Work};
-use crate::journal::Journal;
-use crate::runner::{Runner, Secrets, Settings};
+use crate::journal::{self, Journal, OpenError, Opened, Remembered, Retention, Wish, Writer};
+use crate::runner::{Runner, Secrets, Settings, Survivors};
 use crate::source::authorization::Gatekeeper;
 use crate::source::events::EventSource;
 use crate::source::looks::{Looks, Watch};
@@ -26,6 +28,14 @@ pub(super) struct CoreSettings {
     pub(super) docker: String,
     pub(super) state_dir: PathBuf,
     pub(super) output_bytes_max: usize,
+    pub(super) retention: Retention,
+}
+
+impl CoreSettings {
+    /// Opens the store. Blocks while what it holds is read.
+    pub(super) fn open(&self) -> Result<Opened, OpenError> {
+        journal::open(&self.state_dir, self.retention)
+    }
 }
 
 /// The parts behind the plugin's socket, which nothing runs yet, and nothing is connected.
@@ -35,14 +45,21 @@ pub(super) struct Core {
     looks: Looks,
     watch: Watch,
     docker: Docker,
+    /// `None`: there is no store, and gates are answered by `outage`.
+    writer: Option<Writer>,
+    stopping: CancellationToken,
 }
 
 /// A core that runs.
 pub(super) struct RunningCore {
+    /// Whether it has a store. Without one nothing runs, and another core has to follow.
+    pub(super) has_store: bool,
     /// The way in; the engine ends when it and those of the sources are gone.
     pub(super) engine: Engine,
     /// Ends its sources.
     pub(super) stop: CancellationToken,
+    /// Ends the hooks that it runs.
+    pub(super) stopping: CancellationToken,
     pub(super) tasks: Vec<task::Id>,
 }
 
@@ -50,11 +67,21 @@ impl Core {
     /// Wires the parts.
     pub(super) fn build(
         settings: CoreSettings,
+        store: Result<Opened, OpenError>,
         rules: Rules,
         stopping: &CancellationToken,
     ) -> Result<Core, DaemonError> {
+        let stopping = stopping.child_token();
+        let Store { journal, writer, remembered, wishes } = Store::from(store);
         let runs_dir = settings.state_dir.join("runs");
-        if let Err(error) = prepare(&runs_dir) {
+        let survivors = match &writer {
+            Some(_) => Survivors::look(),
+            None => Survivors::default(),
+        };
+        // Without a store somebody else may be at work there.
+        if writer.is_some()
+            && let Err(error) = prepare(&runs_dir, &survivors)
+        {
             error!(dir = %runs_dir.display(), %error, "cannot prepare the directory for runs: hooks will fail");
         }
         let docker = Docker::at(&settings.docker, &Secrets::fresh())?;
@@ -68,13 +95,16 @@ impl Core {
         .map_err(DaemonError::Runtime)?;
         let (engine, work) = Engine::new(Parts {
             rules,
-            journal: Journal::default(),
+            journal,
+            remembered,
+            wishes,
+            survivors,
             runner,
             docker: docker.clone(),
             stopping: stopping.clone(),
         });
         let (looks, watch) = Looks::new(docker.clone(), engine.clone());
-        Ok(Core { engine, work, looks, watch, docker })
+        Ok(Core { engine, work, looks, watch, docker, writer, stopping })
     }
 
     pub(super) fn gatekeeper(&self) -> Gatekeeper {
@@ -82,11 +112,11 @@ impl Core {
     }
 
     pub(super) fn start(self, parts: &mut Running) -> RunningCore {
-        let Core { engine, work, looks, watch, docker } = self;
+        let Core { engine, work, looks, watch, docker, writer, stopping } = self;
         let events = EventSource::new(docker, looks, engine.clone());
         let stop = CancellationToken::new();
         let told = stop.clone();
-        let tasks = vec![
+        let mut tasks = vec![
             parts.spawn("engine", async {
                 work.run().await;
                 Ok(())
@@ -100,15 +130,54 @@ impl Core {
                 Ok(())
             }),
         ];
-        RunningCore { engine, stop, tasks }
+        let has_store = writer.is_some();
+        tasks.extend(writer.map(|writer| {
+            parts.spawn("journal", async {
+                // It blocks on the disk, on a thread of its own; a panic there is one here.
+                spawn_blocking(|| writer.run()).await.map_err(DaemonError::Journal)
+            })
+        }));
+        RunningCore { has_store, engine, stop, stopping, tasks }
     }
 }
 
-/// Makes the directory for runs, and removes what a daemon before this one left there.
-fn prepare(runs_dir: &Path) -> io::Result<()> {
+/// What a store brings, or what stands in for one that cannot be opened.
+struct Store {
+    journal: Journal,
+    writer: Option<Writer>,
+    remembered: Remembered,
+    wishes: mpsc::Receiver<Wish>,
+}
+
+impl From<Result<Opened, OpenError>> for Store {
+    fn from(opened: Result<Opened, OpenError>) -> Store {
+        match opened {
+            Ok(Opened { journal, writer, remembered, wishes }) => {
+                Store { journal, writer: Some(writer), remembered, wishes }
+            }
+            Err(error) => {
+                let (why, fix) = (chain(&error), error.fix().unwrap_or_default());
+                error!(
+                    error = why,
+                    fix, "there is no journal: no hook runs, and gates are answered by `outage`"
+                );
+                let (_, wishes) = mpsc::channel(1);
+                let journal = Journal::without_store(&why);
+                Store { journal, writer: None, remembered: Remembered::default(), wishes }
+            }
+        }
+    }
+}
+
+/// Makes the directory for runs, and removes what a daemon before this one left there, but for what a
+/// script of it still uses.
+fn prepare(runs_dir: &Path, survivors: &Survivors) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(runs_dir)?;
     for left in fs::read_dir(runs_dir)? {
-        fs::remove_dir_all(left?.path())?;
+        let left = left?.path();
+        if !survivors.own(&left) {
+            fs::remove_dir_all(left)?;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,9 @@ use crate::config::{Config, Good, Report, Salvaged, Written, show_duration};
 use crate::engine::{Rules, Standing};
 use crate::hook::{HookSet, Outage};
 
+/// Until the key is there.
+const RECONCILE_EVERY: Duration = Duration::from_secs(60);
+
 /// What the daemon goes by.
 #[derive(Debug)]
 pub(super) enum Obeyed {
@@ -40,6 +43,7 @@ impl Obeyed {
                 hooks: HookSet::new(&config.hooks),
                 outage: config.outage,
                 gate_deadline: config.gate_deadline,
+                reconcile_every: RECONCILE_EVERY,
                 concurrency: config.concurrency.get(),
                 standing: Standing::Configured,
             },
@@ -47,6 +51,7 @@ impl Obeyed {
                 hooks: HookSet::default(),
                 outage: salvaged.outage,
                 gate_deadline: Config::GATE_DEADLINE,
+                reconcile_every: RECONCILE_EVERY,
                 concurrency: Config::CONCURRENCY.get(),
                 standing: Standing::Unconfigured,
             },
@@ -148,7 +153,7 @@ fn complain(report: &Report) {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |it| it.source());
     causes.fold(error.to_string(), |line, it| format!("{line}: {it}"))
 }

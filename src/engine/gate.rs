@@ -7,17 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::attempts::retry_of;
+use super::debts::Draft;
 use super::groups::{Groups, Permit};
-use super::{Rules, conclude, keep, log_attempt, retry_of};
+use super::ledger::owes;
+use super::telling::log_attempt;
+use super::{Rules, conclude, keep};
 use crate::hook::{Mode, OnFailure};
-use crate::journal::Journal;
+use crate::journal::{CommitError, Journal};
 use crate::lifecycle::{Subject, Verdict};
-use crate::run::{Conclusion, Entry, Outcome, Output, Run};
+use crate::run::{Conclusion, Debt, Entry, Outcome, Output, Run};
 use crate::runner::{Runner, Running};
 
 /// The longest message that a docker user is shown, in characters. It stands in one line of an
@@ -35,6 +39,10 @@ pub(super) struct Gate {
     /// Told when the subject's earlier runs are through.
     pub(super) turn: oneshot::Receiver<()>,
     pub(super) reply: oneshot::Sender<Verdict>,
+    /// Where it asks about debts.
+    pub(super) desk: mpsc::Sender<Desk>,
+    /// Whether the outcome of the call is waited for.
+    pub(super) awaited: bool,
     pub(super) rules: Arc<Rules>,
     pub(super) room: Room,
     pub(super) groups: Groups,
@@ -55,6 +63,40 @@ pub(super) struct GateOver {
     pub(super) subject: Subject,
     /// Whether it held its subject's lane.
     pub(super) had_turn: bool,
+    pub(super) runs: Vec<Arc<Run>>,
+    /// What Docker was told.
+    pub(super) verdict: Verdict,
+    pub(super) awaited: bool,
+}
+
+/// What a gate asks of those who keep the ledger, or tells them.
+#[derive(Debug)]
+pub(super) enum Desk {
+    /// Is there an old clean-up that has to be tried before this set-up?
+    Old { run: Arc<Run>, reply: oneshot::Sender<Old> },
+    /// What does this set-up owe once it has begun?
+    Draft { run: Arc<Run>, reply: oneshot::Sender<Draft> },
+    /// The set-up begins, and what it owes is on disk.
+    Opened { run: Arc<Run>, drafted: Vec<Debt> },
+    /// An attempt has ended that a debt hangs on.
+    Ended { run: Arc<Run>, attempt: u32, outcome: Outcome, output: Output, reply: oneshot::Sender<()> },
+}
+
+/// The clean-up of an earlier set-up of the same hook.
+#[derive(Debug)]
+pub(super) enum Old {
+    /// There is none.
+    None,
+    /// It is to be tried now, and this is which attempt.
+    Try(Arc<Run>, u32),
+    /// It is due, but cannot be tried now: it is under way, or has just been tried.
+    UnderWay,
+}
+
+/// Whether the debt of a set-up is on disk.
+enum Opening {
+    Done,
+    Unwritable(String),
 }
 
 /// What one hook of a gate came to.
@@ -86,15 +128,17 @@ impl Gate {
                 break;
             }
         }
+        let told = verdict.clone();
+        let (reply, _) = oneshot::channel();
         // Nobody waits any more if dockerd went away.
-        let _ = self.reply.send(verdict);
+        let _ = std::mem::replace(&mut self.reply, reply).send(told);
         for run in left {
             conclude(&self.journal, run, Conclusion::Skipped);
         }
         for leftover in leftovers {
-            end(leftover, &self.journal).await;
+            self.end(leftover).await;
         }
-        GateOver { subject: self.subject, had_turn }
+        GateOver { subject: self.subject, had_turn, runs, verdict, awaited: self.awaited }
     }
 
     /// Waits for the subject's earlier runs, at most half the gate's time.
@@ -110,7 +154,7 @@ impl Gate {
         for run in &self.runs {
             warn!(run = %run.id, hook = %run.hook.name, point = %run.event.point, subject = %self.subject,
                 "went ahead of earlier runs: half the gate's time was gone");
-            keep(self.journal.append_behind([Entry::Overtook { run: run.id.clone() }]));
+            keep(self.journal.append([Entry::Overtook { run: run.id.clone() }]));
         }
         false
     }
@@ -131,6 +175,12 @@ impl Gate {
                 conclude(&self.journal, run, Conclusion::Skipped);
                 return self.failed(run, "no time was left for it");
             }
+            if attempt == 1
+                && owes(run)
+                && let Some(answer) = self.clean_up_before(run, limit, leftovers).await
+            {
+                return answer;
+            }
             // Waiting for its group is part of what it may take.
             let until = Instant::now() + limit;
             let Some(permit) = self.permit(run, until).await else {
@@ -138,6 +188,11 @@ impl Gate {
                 conclude(&self.journal, run, conclusion);
                 return self.failed(run, "its group had no room in time");
             };
+            if let Opening::Unwritable(why) = self.open(run, attempt, until).await {
+                conclude(&self.journal, run, Conclusion::Skipped);
+                let why = format!("what hook `{}` will owe cannot be written down: {why}", run.hook.name);
+                return self.undecided(run, &why);
+            }
             let time_left = until.saturating_duration_since(Instant::now());
             let (outcome, output) = match self.attempt(run, attempt, time_left).await {
                 Ok(ended) => ended,
@@ -149,7 +204,7 @@ impl Gate {
             };
             if let Some(pause) = self.pause_before_next(run, attempt, &outcome) {
                 let until = Timestamp::now() + pause;
-                keep(self.journal.append_behind([Entry::Deferred { run: run.id.clone(), until }]));
+                keep(self.journal.append([Entry::Deferred { run: run.id.clone(), until }]));
                 drop(permit);
                 sleep(pause).await;
                 attempt += 1;
@@ -165,7 +220,67 @@ impl Gate {
         timeout_at(until, self.groups.enter(group)).await.ok().map(Some)
     }
 
-    /// One attempt, or the process that has outlived it.
+    /// Tries the old clean-up of the same hook. An answer: the set-up must not run.
+    async fn clean_up_before(
+        &self,
+        run: &Arc<Run>,
+        limit: Duration,
+        leftovers: &mut Vec<Leftover>,
+    ) -> Option<Answer> {
+        let (reply, old) = oneshot::channel();
+        let _ = self.desk.send(Desk::Old { run: run.clone(), reply }).await;
+        let why = match old.await.ok()? {
+            Old::None => return None,
+            Old::UnderWay => "it is not done yet".to_owned(),
+            Old::Try(old, attempt) => {
+                let limit = limit.min(old.hook.deadline.limit);
+                let at = Timestamp::now();
+                keep(self.journal.append([Entry::Started { run: old.id.clone(), attempt, at }]));
+                match self.attempt(&old, attempt, limit).await {
+                    Ok((outcome, _)) if outcome.is_success() => return None,
+                    Ok((outcome, output)) => output.reply().message.unwrap_or_else(|| outcome.to_string()),
+                    Err(mut running) => {
+                        let said = running.output().reply().message;
+                        leftovers.push(Leftover { run: old, attempt, running, _permit: None });
+                        timed_out(limit, said)
+                    }
+                }
+            }
+        };
+        match self.failed(run, &format!("its clean-up of before has to work first: {why}")) {
+            Answer::GoOn => None,
+            denied => {
+                conclude(&self.journal, run, Conclusion::Skipped);
+                Some(denied)
+            }
+        }
+    }
+
+    /// Has what the set-up will owe on disk, before its process exists; and that it begins.
+    async fn open(&self, run: &Arc<Run>, attempt: u32, until: Instant) -> Opening {
+        if attempt > 1 || !owes(run) {
+            let at = Timestamp::now();
+            keep(self.journal.append([Entry::Started { run: run.id.clone(), attempt, at }]));
+            return Opening::Done;
+        }
+        let (reply, drafted) = oneshot::channel();
+        let _ = self.desk.send(Desk::Draft { run: run.clone(), reply }).await;
+        let Ok(Draft { debts: drafted, entries }) = drafted.await else {
+            return Opening::Unwritable("boathook stops".into());
+        };
+        let written = timeout_at(until, self.journal.commit(entries)).await;
+        let why = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(CommitError::Unwritable { why })) => return Opening::Unwritable(why.to_string()),
+            Ok(Err(CommitError::Refused(error))) => return Opening::Unwritable(error.to_string()),
+            // It may be on disk yet, so it counts as begun: cleaning up too much does no harm.
+            Err(_) => Some("the disk does not answer".to_owned()),
+        };
+        let _ = self.desk.send(Desk::Opened { run: run.clone(), drafted }).await;
+        why.map_or(Opening::Done, Opening::Unwritable)
+    }
+
+    /// One attempt, or the process that has outlived it. That it begins is recorded.
     async fn attempt(
         &self,
         run: &Arc<Run>,
@@ -173,8 +288,6 @@ impl Gate {
         limit: Duration,
     ) -> Result<(Outcome, Output), Running> {
         let begun = Instant::now();
-        let at = Timestamp::now();
-        keep(self.journal.append_behind([Entry::Started { run: run.id.clone(), attempt, at }]));
         let (outcome, output) = match self.runner.start(run, attempt, limit) {
             Err(outcome) => (outcome, Output::default()),
             Ok(mut running) => match self.stopping.run_until_cancelled(running.wait_until_deadline()).await {
@@ -186,8 +299,34 @@ impl Gate {
                 }
             },
         };
-        record(&self.journal, run, attempt, begun.elapsed(), &outcome, &output);
+        self.record(run, attempt, begun.elapsed(), &outcome, &output).await;
         Ok((outcome, output))
+    }
+
+    /// Records how an attempt ended; what follows for its debt is seen to.
+    async fn record(&self, run: &Arc<Run>, attempt: u32, took: Duration, outcome: &Outcome, output: &Output) {
+        log_attempt(run, attempt, took, outcome, output);
+        let (outcome, output) = (outcome.clone(), output.clone());
+        if run.debt.is_none() && !owes(run) {
+            let ended = Entry::Ended { run: run.id.clone(), at: Timestamp::now(), outcome, output };
+            return keep(self.journal.append([ended]));
+        }
+        let (reply, seen_to) = oneshot::channel();
+        let _ = self.desk.send(Desk::Ended { run: run.clone(), attempt, outcome, output, reply }).await;
+        // Those who keep the ledger outlive every gate.
+        let _ = seen_to.await;
+    }
+
+    async fn end(&self, leftover: Leftover) {
+        let Leftover { run, attempt, mut running, _permit } = leftover;
+        running.end().await;
+        let took = running.took();
+        let output = running.finish().await;
+        self.record(&run, attempt, took, &Outcome::TimedOut, &output).await;
+        // What becomes of a clean-up is seen to with its debt.
+        if run.debt.is_none() {
+            conclude(&self.journal, &run, Conclusion::Failed);
+        }
     }
 
     /// The pause before the next attempt, if there is one and it still fits into the gate's time.
@@ -202,11 +341,7 @@ impl Gate {
         match outcome {
             Outcome::Interrupted => {
                 conclude(&self.journal, run, Conclusion::Interrupted);
-                let why = format!("hook `{}` was interrupted, as boathook stops", run.hook.name);
-                match self.rules.undecided(run.event.point, &why) {
-                    Verdict::Allow => Answer::GoOn,
-                    deny => Answer::Verdict(deny),
-                }
+                self.undecided(run, &format!("hook `{}` was interrupted, as boathook stops", run.hook.name))
             }
             outcome if outcome.is_success() => {
                 conclude(&self.journal, run, Conclusion::Done);
@@ -216,6 +351,14 @@ impl Gate {
                 conclude(&self.journal, run, Conclusion::Failed);
                 self.failed(run, &output.reply().message.unwrap_or_else(|| outcome.to_string()))
             }
+        }
+    }
+
+    /// Boathook itself cannot decide.
+    fn undecided(&self, run: &Run, why: &str) -> Answer {
+        match self.rules.undecided(run.event.point, why) {
+            Verdict::Allow => Answer::GoOn,
+            deny => Answer::Verdict(deny),
         }
     }
 
@@ -243,22 +386,6 @@ fn timed_out(limit: Duration, said: Option<String>) -> String {
         Some(said) => format!("took longer than {limit:?}: {said}"),
         None => format!("took longer than {limit:?}"),
     }
-}
-
-async fn end(leftover: Leftover, journal: &Journal) {
-    let Leftover { run, attempt, mut running, _permit } = leftover;
-    running.end().await;
-    let took = running.took();
-    let output = running.finish().await;
-    record(journal, &run, attempt, took, &Outcome::TimedOut, &output);
-    conclude(journal, &run, Conclusion::Failed);
-}
-
-fn record(journal: &Journal, run: &Run, attempt: u32, took: Duration, outcome: &Outcome, output: &Output) {
-    log_attempt(run, attempt, took, outcome, output);
-    let (outcome, output) = (outcome.clone(), output.clone());
-    let ended = Entry::Ended { run: run.id.clone(), at: Timestamp::now(), outcome, output };
-    keep(journal.append_behind([ended]));
 }
 
 /// Says in the log that the gate denied. Without a process nothing else would.

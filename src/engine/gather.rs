@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Done, Work};
+use super::work::{Done, Work};
 use crate::hook::{Debounce, Hook, HookName};
 use crate::lifecycle::{Event, Subject, SubjectKind};
-use crate::run::{Batch, Run};
+use crate::run::{Batch, Entry, Run};
 
 /// A run that still gathers events.
 #[derive(Debug)]
@@ -24,6 +24,13 @@ pub(super) struct Gathering {
     last_at: Instant,
 }
 
+impl Gathering {
+    /// The run with what it has gathered so far.
+    fn run_now(&self) -> Arc<Run> {
+        Arc::new(Run { batch: Some(self.batch.clone()), ..Run::clone(&self.run) })
+    }
+}
+
 impl Work {
     /// Has one more event answered by the run that gathers them.
     pub(super) fn gather(&mut self, hook: &Arc<Hook>, debounce: Debounce, event: &Arc<Event>) {
@@ -31,6 +38,7 @@ impl Work {
         if let Some(gathering) = self.gathering.get_mut(&hook.name) {
             gathering.batch.push(event.clone());
             gathering.due_at = gathering.last_at.min(now + debounce.wait);
+            self.unit.push(Entry::Gathered(gathering.run_now()));
             return;
         }
         let mut gathering = Gathering {
@@ -40,6 +48,7 @@ impl Work {
             last_at: now + debounce.max,
         };
         gathering.batch.push(event.clone());
+        self.unit.push(Entry::Gathered(gathering.run_now()));
         self.wait_for(hook.name.clone(), gathering.due_at);
         self.gathering.insert(hook.name.clone(), gathering);
     }
@@ -50,9 +59,8 @@ impl Work {
         if gathering.due_at > Instant::now() {
             return self.wait_for(hook.clone(), gathering.due_at);
         }
-        let Some(Gathering { run, batch, .. }) = self.gathering.remove(hook) else { return };
-        let run = Run { batch: Some(batch), ..Run::clone(&run) };
-        self.enqueue(Arc::new(run), 1);
+        let Some(gathering) = self.gathering.remove(hook) else { return };
+        self.enqueue(gathering.run_now(), 1);
     }
 
     fn wait_for(&self, hook: HookName, due_at: Instant) {

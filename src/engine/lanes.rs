@@ -105,6 +105,11 @@ impl Lanes {
         self.settle(subject);
     }
 
+    /// Puts something in front of what waits in the subject's lane.
+    pub(super) fn push_front(&mut self, subject: &Subject, item: Item) {
+        self.lanes.entry(subject.clone()).or_default().queue.push_front(item);
+    }
+
     /// Puts a gate at the end of the subject's lane; the receiver is told when its turn comes.
     pub(super) fn push_gate(&mut self, subject: &Subject) -> oneshot::Receiver<()> {
         let (turn, told) = oneshot::channel();

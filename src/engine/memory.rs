@@ -8,9 +8,6 @@ use tokio::sync::{oneshot, watch};
 use super::{Engine, Message};
 use crate::lifecycle::{EngineId, Known};
 
-/// How often what is known is compared with the engine's list unless the configuration says otherwise.
-const RECONCILE_EVERY: Duration = Duration::from_secs(60);
-
 impl Engine {
     /// What is known of an engine's containers, once all that was sent before has been taken in. `None`:
     /// the task has ended.
@@ -21,13 +18,13 @@ impl Engine {
     }
 
     /// Up to where the engine's event stream has been taken in.
-    pub fn cursor(&self, _engine: &EngineId) -> Option<Timestamp> {
-        self.journal.cursor()
+    pub fn cursor(&self, engine: &EngineId) -> Option<Timestamp> {
+        self.journal.cursor(engine)
     }
 
     /// The messages of the engine's event stream that were taken in last.
-    pub fn marks(&self, _engine: &EngineId) -> Vec<u64> {
-        Vec::new()
+    pub fn marks(&self, engine: &EngineId) -> Vec<u64> {
+        self.journal.marks(engine)
     }
 
     /// Whether nothing is remembered of the engine: what is there is older than anybody's interest.
@@ -37,7 +34,7 @@ impl Engine {
 
     /// How often what is known is compared with the engine's list.
     pub fn reconcile_every(&self) -> Duration {
-        RECONCILE_EVERY
+        self.rules.load().reconcile_every
     }
 
     /// Changes whenever what has been read since the cursor has to be read again, because it could not be

@@ -137,6 +137,19 @@ impl Hook {
     }
 }
 
+impl Cleanup {
+    /// The hook that the clean-up runs as, by the name of the one that set up.
+    pub fn hook(&self, name: &HookName) -> Hook {
+        Hook {
+            at: self.at,
+            action: self.action.clone(),
+            deadline: self.deadline,
+            retry: Some(self.retry),
+            ..Hook::named(name.clone())
+        }
+    }
+}
+
 /// What a hook does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

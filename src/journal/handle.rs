@@ -1,18 +1,18 @@
 //! The way into the journal.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::backup::BackupError;
-use super::queue::Shared;
-use super::reader::Reader;
+use super::queue::{Queue, Shared};
+use super::reader::{ReadError, Reader, RunFilter};
 use super::{CommitError, JournalError, Standing};
 use crate::lifecycle::EngineId;
-use crate::run::Entry;
+use crate::run::{Entry, Run, RunId};
 
 /// The durable record. Cheap to clone: all clones are the same journal.
 ///
@@ -40,6 +40,12 @@ impl fmt::Debug for Journal {
 impl Journal {
     pub(super) fn new(shared: Arc<Shared>) -> Journal {
         Journal { way: Arc::new(Way(shared)) }
+    }
+
+    /// What stands in for a journal whose store cannot be opened: nothing can be committed, nothing is
+    /// kept, and there is no room.
+    pub fn without_store(why: &str) -> Journal {
+        Journal::new(Arc::new(Shared::new(PathBuf::new(), Queue::without_store(why.into()))))
     }
 
     fn shared(&self) -> &Shared {
@@ -107,6 +113,17 @@ impl Journal {
     /// When the store cannot be read or the file not be written; then there is no file.
     pub fn backup(&self, file: &Path) -> Result<(), BackupError> {
         Reader::open(&self.shared().dir)?.backup(file)
+    }
+
+    /// The run of that id, as it was planned, also when it is over. Blocks; only of what is on disk.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub fn run(&self, id: &RunId) -> Result<Option<Arc<Run>>, ReadError> {
+        let reader = Reader::open(&self.shared().dir)?;
+        let filter = RunFilter { id: Some(id.to_string()), limit: 1, ..RunFilter::default() };
+        Ok(reader.runs(&filter)?.into_iter().next().map(|it| it.run))
     }
 
     /// Makes the copy that was opened a store like any other.

@@ -93,6 +93,8 @@ pub(super) struct Queue {
     pub(super) since: Option<Instant>,
     /// The stamp of a copy is to be taken off.
     pub(super) accepted: bool,
+    /// There is no store, and there will be none: nothing is kept.
+    storeless: bool,
     /// All handles are gone.
     pub(super) closed: bool,
     /// The writer has nothing to do and sleeps until it is woken.
@@ -107,7 +109,11 @@ pub(super) struct Queue {
 
 impl Shared {
     pub(super) fn new(dir: PathBuf, queue: Queue) -> Shared {
-        let (standing, _) = watch::channel(Standing::Writable);
+        let standing = match &queue.failing {
+            None => Standing::Writable,
+            Some(why) => Standing::Failing { why: why.clone() },
+        };
+        let (standing, _) = watch::channel(standing);
         Shared { dir, standing, queue: Mutex::new(queue), wake: Condvar::new() }
     }
 
@@ -117,6 +123,9 @@ impl Shared {
 
     pub(super) fn append(&self, entries: Vec<Entry>) -> Result<(), JournalError> {
         let mut queue = self.queue();
+        if queue.storeless {
+            return Ok(());
+        }
         let mut unit = Unit { lines: Vec::with_capacity(entries.len()) };
         let admitted = entries.into_iter().try_for_each(|entry| {
             unit.lines.extend(queue.admit(entry, None)?);
@@ -148,7 +157,8 @@ impl Shared {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.queue().waiting < ROOM
+        let queue = self.queue();
+        !queue.storeless && queue.waiting < ROOM
     }
 
     pub(super) fn cursor(&self, engine: &EngineId) -> Option<Timestamp> {
@@ -200,6 +210,11 @@ impl Queue {
     pub(super) fn of(runs: impl IntoIterator<Item = (RunId, Place)>, next: i64, taken: Vec<Taken>) -> Queue {
         let runs = runs.into_iter().map(|(id, place)| (id, Known { place, nested: 0 })).collect();
         Queue { runs, next, taken, ..Queue::default() }
+    }
+
+    /// What stands in for a queue where there is no store.
+    pub(super) fn without_store(why: Arc<str>) -> Queue {
+        Queue { failing: Some(why), storeless: true, ..Queue::default() }
     }
 
     /// Takes an entry in, if it can be true; `undo` gets what was known of its run before. `None`

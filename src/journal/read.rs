@@ -215,6 +215,12 @@ pub(super) fn outcome(row: &Row<'_>, column: usize) -> Result<Option<Outcome>> {
         "signaled" => Outcome::Signaled(row.get(column + 2)?),
         "timed_out" => Outcome::TimedOut,
         "not_started" => Outcome::NotStarted(row.get(column + 3)?),
+        "answered" => {
+            let status: String = row.get(column + 3)?;
+            let status = status.parse().map_err(|_| odd(column + 3, format!("`{status}` is no status")))?;
+            Outcome::Answered(status)
+        }
+        "unreachable" => Outcome::Unreachable(row.get(column + 3)?),
         "interrupted" => Outcome::Interrupted,
         other => return Err(odd(column, format!("`{other}` is no outcome"))),
     }))

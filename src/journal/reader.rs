@@ -22,6 +22,12 @@ pub struct ReadError {
     why: Arc<str>,
 }
 
+impl From<OpenError> for ReadError {
+    fn from(error: OpenError) -> ReadError {
+        ReadError { why: error.to_string().into() }
+    }
+}
+
 /// Reads a store; it disturbs nobody who writes it.
 #[derive(Debug)]
 pub struct Reader {

@@ -1,5 +1,6 @@
 //! From a batch to rows.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::{Arc, Weak};
@@ -226,7 +227,7 @@ fn put_attempt(rows: &Connection, run: i64, change: &AttemptChange<'_>) -> rusql
 struct Ending<'a> {
     exit_code: Option<i32>,
     signal: Option<i32>,
-    reason: Option<&'a str>,
+    reason: Option<Cow<'a, str>>,
 }
 
 impl Ending<'_> {
@@ -234,7 +235,12 @@ impl Ending<'_> {
         match outcome {
             Outcome::Exited(status) => Ending { exit_code: Some(*status), ..Ending::default() },
             Outcome::Signaled(signal) => Ending { signal: Some(*signal), ..Ending::default() },
-            Outcome::NotStarted(why) => Ending { reason: Some(why), ..Ending::default() },
+            Outcome::NotStarted(why) | Outcome::Unreachable(why) => {
+                Ending { reason: Some(why.into()), ..Ending::default() }
+            }
+            Outcome::Answered(status) => {
+                Ending { reason: Some(status.to_string().into()), ..Ending::default() }
+            }
             Outcome::TimedOut | Outcome::Interrupted => Ending::default(),
         }
     }
@@ -242,7 +248,8 @@ impl Ending<'_> {
 
 const PUT_DEBT: &str = "INSERT INTO debt (id, hook, engine, subject_kind, subject_id, subject_name, object, passage, \
     state, run, opened_at, closed_at, cleanup, event, setups) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
-    ?11, ?12, ?13, ?14, ?15) ON CONFLICT (id) DO UPDATE SET subject_name = excluded.subject_name, \
+    ?11, ?12, ?13, ?14, ?15) ON CONFLICT (id) DO UPDATE SET subject_kind = excluded.subject_kind, \
+    subject_id = excluded.subject_id, subject_name = excluded.subject_name, \
     passage = excluded.passage, state = excluded.state, run = excluded.run, closed_at = excluded.closed_at, \
     cleanup = excluded.cleanup, event = excluded.event, setups = excluded.setups";
 

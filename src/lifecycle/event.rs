@@ -97,13 +97,15 @@ pub enum Cause {
     Engine,
     /// A comparison of what is with what was known: nobody saw it happen.
     Reconcile,
+    /// Somebody has asked for it by hand.
+    Replay,
     /// A set-up whose container never came to run, or never came to be.
     Aborted,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 4] = [Cause::Api, Cause::Engine, Cause::Reconcile, Cause::Aborted];
+    pub const ALL: [Cause; 5] = [Cause::Api, Cause::Engine, Cause::Reconcile, Cause::Replay, Cause::Aborted];
 
     /// The name in environment and document.
     pub const fn name(self) -> &'static str {
@@ -111,6 +113,7 @@ impl Cause {
             Cause::Api => "api",
             Cause::Engine => "engine",
             Cause::Reconcile => "reconcile",
+            Cause::Replay => "replay",
             Cause::Aborted => "aborted",
         }
     }

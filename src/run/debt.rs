@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Outcome, Output, RunId};
-use crate::hook::{Cleanup, Hook, HookName, Mode, OnFailure};
+use crate::hook::{Cleanup, HookName};
 use crate::lifecycle::{Event, Subject};
 
 /// A clean-up that is owed, or was.
@@ -117,16 +117,8 @@ impl DebtState {
 }
 
 impl Debt {
-    /// The hook that the clean-up runs as: what was declared when the set-up began.
-    pub fn hook(&self) -> Hook {
-        Hook {
-            at: self.cleanup.at,
-            action: self.cleanup.action.clone(),
-            deadline: self.cleanup.deadline,
-            retry: Some(self.cleanup.retry),
-            on_failure: OnFailure::Ignore,
-            mode: Mode::Enforce,
-            ..Hook::named(self.hook.clone())
-        }
+    /// Whether the set-up `run` is among those that it cleans up after.
+    pub fn has(&self, run: &RunId) -> bool {
+        self.setups.iter().any(|it| it.run == *run)
     }
 }

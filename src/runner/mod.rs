@@ -12,6 +12,7 @@ mod http;
 mod process;
 mod running;
 mod secrets;
+mod survivors;
 
 use std::env;
 use std::io;
@@ -29,6 +30,7 @@ use crate::trust;
 pub use contract::{CONTRACT, Document, HOST_PATH};
 pub use running::Running;
 pub use secrets::Secrets;
+pub use survivors::{Survivor, Survivors};
 
 use child::Inherited;
 use files::AttemptFiles;

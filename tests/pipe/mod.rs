@@ -2,6 +2,7 @@
 
 mod conditions;
 mod config;
+mod debts;
 mod differences;
 mod gates;
 mod http;

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use boathook::journal::{DebtFilter, Reader};
+use boathook::run::Debt;
 use serde_json::Value;
 
 use crate::engine::{Boathook, BoathookOptions, Dockerd, DockerdOptions, Generation, Sandbox, wait_for};
@@ -117,6 +119,27 @@ impl World {
         assert!(self.boathook.terminate().success());
         self.boathook = self.sandbox.start_boathook(&self.text, options());
         self.wait_until_it_follows(1);
+    }
+
+    /// Starts another boathook with the same configuration; the one before has ended.
+    #[track_caller]
+    pub(super) fn start_boathook(&mut self) {
+        self.boathook = self.sandbox.start_boathook(&self.text, options());
+        self.wait_until_it_follows(1);
+    }
+
+    /// Starts another boathook with another configuration; the one before has ended.
+    #[track_caller]
+    pub(super) fn start_boathook_with(&mut self, config: &Config) {
+        self.text = config.text_in(&self.sandbox);
+        self.start_boathook();
+    }
+
+    /// What is, or was, owed.
+    pub(super) fn debts(&self) -> Vec<Debt> {
+        let reader = Reader::open(&self.sandbox.dir().join("state")).expect("there is a store");
+        let all = DebtFilter { closed: true, ..DebtFilter::default() };
+        reader.debts(&all).expect("the store can be read").into_iter().map(|it| it.debt).collect()
     }
 
     pub(super) fn address_of(&self, container: &str) -> String {

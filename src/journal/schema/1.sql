@@ -64,7 +64,7 @@ CREATE TABLE run (
     -- planned, running, attempted, waiting, concluded
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL,
-    -- Of the last attempt: exited, signaled, timed_out, not_started, interrupted.
+    -- Of the last attempt: exited, signaled, timed_out, not_started, answered, unreachable, interrupted.
     outcome TEXT,
     exit_code INTEGER,
     planned_at INTEGER NOT NULL,
@@ -99,7 +99,7 @@ CREATE TABLE attempt (
     outcome TEXT,
     exit_code INTEGER,
     signal INTEGER,
-    -- Why there was never a process.
+    -- Why there was never a process, or no whole answer; the HTTP status of an answer.
     reason TEXT,
     -- What it wrote, bounded, and how many bytes that was in all.
     stdout TEXT NOT NULL,
