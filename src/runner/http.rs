@@ -6,10 +6,11 @@
 
 use std::fmt;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -79,7 +80,7 @@ pub(super) struct Letter<'a> {
 /// A request under way. Dropping it hangs up.
 pub(super) struct Exchange {
     /// `None` once it is over.
-    answer: Option<Pin<Box<dyn Future<Output = Result<u16, HttpError>> + Send>>>,
+    answer: Option<BoxFuture<'static, Result<u16, HttpError>>>,
     kept: Arc<Mutex<Kept>>,
     begun_at: Instant,
     deadline: Instant,
