@@ -11,6 +11,7 @@
 //! # In reading order
 //!
 //! - [`lifecycle`]: what happens to a container, told once. Pure.
+//! - [`reconcile`]: what has to be looked up so that nothing is missed. Pure.
 //! - [`launch`]: who a hook's process is, and what it may use.
 //! - [`hook`]: what the operator declared. Pure.
 //! - [`run`]: one hook for one event, and what may follow what. Pure.
@@ -25,7 +26,7 @@
 //! A room knows those downstream of it, never upstream; a test holds that. What is absent on
 //! purpose: an error type for the whole crate, a prelude, a room called `utils`, a trait that exists
 //! only for a test. Only [`daemon`] spawns tasks, only [`runner`] spawns processes, and
-//! [`lifecycle`], [`hook`] and [`run`] read neither files nor clocks.
+//! [`lifecycle`], [`reconcile`], [`hook`] and [`run`] read neither files nor clocks.
 
 pub mod cli;
 pub mod config;
@@ -36,6 +37,7 @@ pub mod hook;
 pub mod journal;
 pub mod launch;
 pub mod lifecycle;
+pub mod reconcile;
 pub mod run;
 pub mod runner;
 pub mod source;

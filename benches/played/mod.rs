@@ -1,8 +1,8 @@
 //! A Docker engine that is only played: its socket, its events, its inspects.
 //!
-//! What it tells is what it was given to tell, as fast as the other side reads. It knows the three calls
-//! that a follower of containers makes (`GET /info`, `GET /events`, `GET /containers/{id}/json`); anything
-//! else is answered with 404. Filters are not looked at: tell only what was asked for. `since` is:
+//! What it tells is what it was given to tell, as fast as the other side reads. It knows the calls
+//! that a follower of containers makes (`GET /info`, `GET /events`, `GET /containers/{id}/json`, and a list that is
+//! empty); anything else is answered with 404. Filters are not looked at: tell only what was asked for. `since` is:
 //! a listener that comes back gets everything from then on once more, as from an engine whose ring
 //! is never full, so that what a daemon loses is its own loss.
 //!

@@ -113,7 +113,7 @@ impl Core {
 
     pub(super) fn start(self, parts: &mut Running) -> RunningCore {
         let Core { engine, work, looks, watch, docker, writer, stopping } = self;
-        let events = EventSource::new(docker, looks, engine.clone());
+        let (events, reconciler) = EventSource::new(docker, looks, engine.clone());
         let stop = CancellationToken::new();
         let told = stop.clone();
         let mut tasks = vec![
@@ -127,6 +127,10 @@ impl Core {
             }),
             parts.spawn("events", async {
                 events.run(told).await;
+                Ok(())
+            }),
+            parts.spawn("reconcile", async {
+                reconciler.run().await;
                 Ok(())
             }),
         ];

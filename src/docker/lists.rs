@@ -1,17 +1,24 @@
-//! Networks, volumes, and what a prune would take.
+//! Containers, networks, volumes, and what a prune would take.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use bollard::models::{Network, NetworkInspect, Volume};
+use bollard::models::{
+    ContainerSummary, ContainerSummaryStateEnum as State, Network, NetworkInspect, Volume,
+};
 use bollard::query_parameters::{
     InspectNetworkOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::translate::instant;
 use super::{Docker, DockerError, LOOK_LIMIT, encode, is_not_found, within};
-use crate::lifecycle::{Facts, Mount, NetworkAttachment, NetworkDetail, VolumeDetail};
+use crate::lifecycle::{Facts, Listed, ListedState, Mount, NetworkAttachment, NetworkDetail, VolumeDetail};
+
+/// The most that listing every container may take. An engine with ten thousand takes a second or two, and
+/// nobody waits for it.
+const LIST_LIMIT: Duration = Duration::from_secs(30);
 
 /// A network as the engine knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +41,18 @@ pub struct VolumeKnown {
 }
 
 impl Docker {
+    /// Every container, whatever it does.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer in time.
+    pub async fn containers(&self) -> Result<Vec<Listed>, DockerError> {
+        let options = ListContainersOptions { all: true, ..Default::default() };
+        let listed = within(LIST_LIMIT, self.client.list_containers(Some(options))).await?;
+        let now = Timestamp::now();
+        Ok(listed.into_iter().filter_map(|it| listed_container(it, now)).collect())
+    }
+
     /// Looks a network up by id, name or prefix of the id. `None`: there is none.
     ///
     /// # Errors
@@ -176,9 +195,59 @@ impl PruneFilters {
             return Timestamp::from_millisecond((seconds * 1000.0) as i64).ok();
         }
         // Go's durations are a part of what jiff reads.
-        let back = text.parse::<jiff::SignedDuration>().ok().and_then(|it| now.checked_sub(it).ok());
+        let back = text.parse::<SignedDuration>().ok().and_then(|it| now.checked_sub(it).ok());
         back.or_else(|| text.parse().ok())
     }
+}
+
+fn listed_container(container: ContainerSummary, now: Timestamp) -> Option<Listed> {
+    // The others are links of the old kind: `/other/alias`.
+    let names = container.names.unwrap_or_default();
+    let name = names.iter().filter_map(|it| it.strip_prefix('/')).find(|it| !it.contains('/'));
+    let status = container.status.unwrap_or_default();
+    let state = match container.state? {
+        State::CREATED => ListedState::Created,
+        State::RUNNING | State::PAUSED | State::STOPPING => ListedState::Running,
+        State::RESTARTING => ListedState::Restarting,
+        State::EXITED | State::DEAD | State::REMOVING => ended(&status, now),
+        State::EMPTY => ListedState::Other,
+    };
+    Some(Listed { id: container.id?, name: name.map(str::to_owned), state })
+}
+
+/// An end, by the text for people: `Exited (137) 3 minutes ago`.
+fn ended(status: &str, now: Timestamp) -> ListedState {
+    let told = status.strip_prefix("Exited (").and_then(|it| it.split_once(") "));
+    let (code, ago) = told.unwrap_or_default();
+    let by = ago.strip_suffix(" ago").and_then(at_least).and_then(|it| now.checked_sub(it).ok());
+    ListedState::Ended { code: code.parse().ok(), by }
+}
+
+/// The shortest time that is put in these words (`HumanDuration` in docker/go-units).
+fn at_least(words: &str) -> Option<SignedDuration> {
+    const HOUR: i64 = 60 * 60;
+    // Hours are rounded, and whatever is counted in them.
+    let rounded = |hours: i64| hours * HOUR - HOUR / 2;
+    let seconds = match words {
+        "Less than a second" => 0,
+        "About a minute" => 60,
+        "About an hour" => HOUR,
+        _ => {
+            let (count, unit) = words.split_once(' ')?;
+            let count = count.parse::<u16>().ok().map(i64::from)?;
+            match unit {
+                "second" | "seconds" => count,
+                "minutes" => count * 60,
+                "hours" => rounded(count),
+                "days" => rounded(count * 24),
+                "weeks" => rounded(count * 24 * 7),
+                "months" => rounded(count * 24 * 30),
+                "years" => rounded(count * 24 * 365),
+                _ => return None,
+            }
+        }
+    };
+    Some(SignedDuration::from_secs(seconds))
 }
 
 fn inspected_network(network: NetworkInspect) -> NetworkKnown {
@@ -235,7 +304,47 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::PruneFilters;
+    use bollard::models::ContainerSummary;
+    use serde_json::json;
+
+    use super::{PruneFilters, listed_container};
+    use crate::lifecycle::ListedState;
+
+    fn listed(state: &str, status: &str) -> ListedState {
+        let container = json!({"Id": "c0", "Names": ["/db/alias", "/web"], "State": state, "Status": status});
+        let container: ContainerSummary = serde_json::from_value(container).expect("an element of a list");
+        let now = Timestamp::from_second(1_800_000_000).expect("in range");
+        let listed = listed_container(container, now).expect("complete");
+        assert_eq!((listed.id.as_str(), listed.name.as_deref()), ("c0", Some("web")));
+        listed.state
+    }
+
+    #[test]
+    fn an_end_in_a_list_is_as_old_as_its_words_at_least() {
+        for (words, seconds) in [
+            ("Less than a second", 0),
+            ("1 second", 1),
+            ("About a minute", 60),
+            ("59 minutes", 3540),
+            ("About an hour", 3600),
+            ("2 hours", 5400),
+            ("3 days", 3 * 86_400 - 1800),
+        ] {
+            let by = Timestamp::from_second(1_800_000_000 - seconds).ok();
+            let state = listed("exited", &format!("Exited (137) {words} ago"));
+            assert_eq!(state, ListedState::Ended { code: Some(137), by }, "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_half_removed_has_ended_and_what_is_paused_runs() {
+        let half = ListedState::Ended { code: None, by: None };
+
+        assert_eq!(listed("dead", "Dead"), half);
+        assert_eq!(listed("removing", "Removal In Progress"), half);
+        assert_eq!(listed("paused", "Up 3 minutes (Paused)"), ListedState::Running);
+        assert_eq!(listed("exited", "something else"), half);
+    }
 
     #[test]
     fn filters_are_read_in_both_forms() {

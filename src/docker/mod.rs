@@ -209,21 +209,21 @@ impl Docker {
     }
 
     /// The events of these types and actions from `since` on. The past is what the engine's ring
-    /// still holds; the stream has no end of its own.
+    /// still holds. With an `until` that has passed the stream ends with it, else it has no end.
     ///
     /// There is always a filter by type: an event of a type that bollard does not know would end
     /// the stream.
     pub fn events(
         &self,
         since: Timestamp,
+        until: Option<Timestamp>,
         wanted: &EventFilter,
     ) -> impl Stream<Item = Result<EventMessage, DockerError>> + Send + use<> {
         let list = |values: &[&str]| values.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
         let filters = [("type", &wanted.types), ("event", &wanted.actions)];
         let filters = filters.into_iter().map(|(key, values)| (key.to_owned(), list(values))).collect();
-        let nanos = since.as_nanosecond();
-        let since = format!("{}.{:09}", nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
-        let options = EventsOptions { since: Some(since), until: None, filters: Some(filters) };
+        let (since, until) = (Some(seconds(since)), until.map(seconds));
+        let options = EventsOptions { since, until, filters: Some(filters) };
         self.client.events(Some(options)).map(|it| it.map_err(DockerError::from))
     }
 }
@@ -246,6 +246,12 @@ async fn within<T>(
         Ok(answer) => Ok(answer?),
         Err(_) => Err(DockerError::Slow { limit }),
     }
+}
+
+/// An instant as the engine takes it: seconds and nanoseconds.
+fn seconds(instant: Timestamp) -> String {
+    let nanos = instant.as_nanosecond();
+    format!("{}.{:09}", nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000))
 }
 
 fn is_not_found(error: &BollardError) -> bool {

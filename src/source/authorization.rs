@@ -4,6 +4,7 @@
 //! at as the engine will look at them, and a gate is asked where a hook listens. What is let
 //! through is remembered, because nothing in Docker's events says who asked for a change.
 
+use std::hash::Hasher as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use siphasher::sip::SipHasher13;
 use tracing::{error, warn};
 
 use super::api::{Operation, What, operation, plain_path};
@@ -38,6 +40,10 @@ const TAKEN_OVER_MAX: usize = 16;
 /// The longest that a gate waits for a look. An engine that takes longer is stuck.
 const GATE_LOOK_MAX: Duration = Duration::from_secs(10);
 
+/// How much of either end of a body tells a creation from others, in characters of base64. Reading
+/// large ones to the last would take longer than all that is done with most.
+const KEYED_MAX: usize = 1024;
+
 /// Answers Docker's questions about API calls.
 pub struct Gatekeeper {
     engine: Engine,
@@ -58,6 +64,8 @@ enum Caller {
 /// Something that wants to pass a gate.
 struct Passenger {
     subject: Subject,
+    /// What its call is told by when it is answered, if it is to be.
+    call: Option<u64>,
     facts: Facts,
     observation: Option<Box<Observation>>,
     detail: Detail,
@@ -82,7 +90,7 @@ impl Gatekeeper {
             }
         }
         if let Some(operation) = operation {
-            self.hear(operation, &caller, Turn::Opened);
+            self.hear(operation, request, &caller, Turn::Opened);
         }
         Verdict::Allow
     }
@@ -246,7 +254,9 @@ impl Gatekeeper {
         let body = json_body(request);
         let passengers = self.passengers(&engine, operation, &body).await?;
         let asked = asked(request, body.ok());
+        let call = (operation.what == What::ContainerCreate).then(|| key(operation, request));
         for mut passenger in passengers {
+            passenger.call = call;
             passenger.withheld = passenger.withheld.or_else(|| hidden_parameters(request));
             let verdict = self.pass(point, passenger, &asked).await;
             if verdict != Verdict::Allow {
@@ -315,7 +325,7 @@ impl Gatekeeper {
     }
 
     async fn pass(&self, point: Point, passenger: Passenger, request: &Arc<Request>) -> Verdict {
-        let Passenger { subject, facts, observation, detail, withheld } = passenger;
+        let Passenger { subject, call, facts, observation, detail, withheld } = passenger;
         self.engine
             .ask(Question {
                 point,
@@ -325,7 +335,7 @@ impl Gatekeeper {
                 detail: (detail != Detail::default()).then(|| Arc::new(detail)),
                 request: request.clone(),
                 withheld,
-                call: None,
+                call,
                 at: Timestamp::now(),
             })
             .await
@@ -339,7 +349,7 @@ impl Gatekeeper {
     }
 
     /// Remembers that a call was let through or answered.
-    fn hear(&self, operation: &Operation<'_>, caller: &Caller, turn: Turn) {
+    fn hear(&self, operation: &Operation<'_>, request: &PluginRequest<'_>, caller: &Caller, turn: Turn) {
         let (Some(kind), Some(engine)) = (call_kind(operation.what), self.docker.known_engine_id()) else {
             return;
         };
@@ -348,7 +358,8 @@ impl Gatekeeper {
             Caller::Boathook | Caller::Client => None,
         };
         let target = operation.target.clone().unwrap_or_default();
-        self.engine.hear(Call { engine, kind, target, turn, key: 0, nested, at: Timestamp::now() });
+        let key = key(operation, request);
+        self.engine.hear(Call { engine, kind, target, turn, key, nested, at: Timestamp::now() });
     }
 
     /// Takes note of how a call was answered.
@@ -359,8 +370,9 @@ impl Gatekeeper {
             None => Caller::Client,
         };
         let created = created_id(operation, response);
-        self.hear(operation, &caller, Turn::Closed { created: created.clone() });
-        let at = Timestamp::now();
+        let turn = Turn::Closed { created: created.clone() };
+        self.hear(operation, &response.request, &caller, turn);
+        let (at, points) = (Timestamp::now(), self.engine.points());
         match (operation.what, &operation.target) {
             (What::ContainerCreate, _) => {
                 if let (Some(engine), Some(id)) = (self.docker.known_engine_id(), created) {
@@ -369,10 +381,17 @@ impl Gatekeeper {
                     let _ = self.looks.submit(Notice { signal, wants: Wants::Look });
                 }
             }
-            (What::ContainerStop | What::ContainerRestart | What::ContainerKill, Some(target))
-                if response.status == Some(204) && self.engine.points().contains(Point::PostStop) =>
+            // What was set up for a start has to go if the start did not come about.
+            (What::ContainerStart | What::ContainerRestart, Some(target))
+                if points.contains(Point::PreStart) =>
             {
-                self.looks.suspect(target, at);
+                let kind = call_kind(operation.what).expect("a start is a call that is remembered");
+                self.looks.suspect(target, Saw::Answered(kind), at);
+            }
+            (What::ContainerStop | What::ContainerRestart | What::ContainerKill, Some(target))
+                if response.status == Some(204) && points.contains(Point::PostStop) =>
+            {
+                self.looks.suspect(target, Saw::Changed, at);
             }
             _ => {}
         }
@@ -416,7 +435,7 @@ impl Authorization for Gatekeeper {
 impl Passenger {
     fn new(subject: Subject) -> Passenger {
         let (facts, detail) = (Facts::default(), Detail::default());
-        Passenger { subject, facts, observation: None, detail, withheld: None }
+        Passenger { subject, call: None, facts, observation: None, detail, withheld: None }
     }
 
     fn creation(engine: &EngineId, name: Option<&str>, body: &Result<Value, Withheld>) -> Passenger {
@@ -520,6 +539,24 @@ fn asked(request: &PluginRequest<'_>, body: Option<Value>) -> Arc<Request> {
         user: Some(request.user.clone().into_owned()).filter(|it| !it.is_empty()),
         body,
     })
+}
+
+/// What a creation says, as a number: the same when it is asked about and when it is answered. 0 for
+/// other calls, whose container says which they are.
+fn key(operation: &Operation<'_>, request: &PluginRequest<'_>) -> u64 {
+    if operation.what != What::ContainerCreate {
+        return 0;
+    }
+    let body = request.body.as_ref().map_or("", |it| it.as_base64()).as_bytes();
+    let ends = [&body[..body.len().min(KEYED_MAX)], &body[body.len().saturating_sub(KEYED_MAX)..]];
+    let mut hasher = SipHasher13::new();
+    hasher.write_usize(body.len());
+    for part in [request.method.as_bytes(), request.uri.as_bytes(), ends[0], ends[1]] {
+        hasher.write(part);
+        // No text holds it.
+        hasher.write_u8(0xff);
+    }
+    hasher.finish()
 }
 
 fn in_words(error: &DockerError) -> String {

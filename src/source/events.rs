@@ -4,9 +4,12 @@
 //! event-making call of the engine slower, and loses events without a mark in the stream
 //! (`New` in moby, `daemon/events/events.go`). A lost stream is taken up again where it was lost,
 //! for as long as it takes; what is told twice by that is told on once.
+//!
+//! What the engine still remembers is read first. Then what is gets compared with what is known, by
+//! [`Reconciler`], while the stream goes on: of all that can be known of what was missed the engine's own
+//! words are the best, and a comparison that came before them would hide what they tell.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,14 +17,15 @@ use bollard::models::EventMessage;
 use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::looks::{Looks, Notice, Overflow, Wants};
-use super::translate::filter;
+use super::reconcile::{Following, Reconciler};
 pub use super::translate::translate;
-use crate::docker::{Docker, DockerError, Identity};
+use super::translate::{filter, mark};
+use crate::docker::{Docker, DockerError, EventFilter, Identity};
 use crate::engine::Engine;
 use crate::lifecycle::{EngineId, Point, PointSet, Saw, Signal, Source, Subject, SubjectKind};
 
@@ -34,6 +38,9 @@ const RECONNECT_MAX: Duration = Duration::from_secs(2);
 /// How far before the cursor a stream is taken up again. Events are not strictly in the order of
 /// their times, and a scan of the ring stops at the first older one.
 const MARGIN: SignedDuration = SignedDuration::from_secs(3);
+
+/// The most that reading what the engine remembers may take: 256 events.
+const PAST_LIMIT: Duration = Duration::from_secs(5);
 
 /// How many events are remembered, to know those that come twice: more than the ring holds.
 const RECENT_MAX: usize = 1024;
@@ -48,11 +55,24 @@ pub struct EventSource {
     looks: Looks,
     engine: Engine,
     listening: watch::Receiver<PointSet>,
+    /// Changes when what was read has to be read again.
+    wanted: watch::Receiver<()>,
     recent: Recent,
-    /// When the engine was first found, by its own clock.
-    begun_at: Option<Timestamp>,
+    /// The engines that have answered.
+    met: HashMap<EngineId, Met>,
     /// The engine that is there, as far as it has been told.
     present: Option<EngineId>,
+    /// Whose containers are to be compared with what is known.
+    following: watch::Sender<Option<Following>>,
+}
+
+/// What is remembered of an engine from when it first answered.
+#[derive(Clone, Copy, Debug)]
+struct Met {
+    /// When that was, by its own clock.
+    at: Timestamp,
+    /// What happened up to then is told to nobody.
+    since: Timestamp,
 }
 
 /// Why a stream was given up.
@@ -66,21 +86,28 @@ enum Lost {
     Overflow(#[from] Overflow),
     #[error("other points are listened at now")]
     Resubscribe,
+    #[error("what was read could not be kept, and is read again")]
+    Unread,
 }
 
 impl EventSource {
-    /// A source that is not connected yet.
-    pub fn new(docker: Docker, looks: Looks, engine: Engine) -> EventSource {
-        let listening = engine.listening();
-        EventSource {
+    /// A source that is not connected yet, and what compares for it.
+    pub fn new(docker: Docker, looks: Looks, engine: Engine) -> (EventSource, Reconciler) {
+        let (listening, wanted) = (engine.listening(), engine.reconcile_wanted());
+        let (following, followed) = watch::channel(None);
+        let reconciler = Reconciler::new(docker.clone(), looks.clone(), engine.clone(), followed);
+        let source = EventSource {
             docker,
             looks,
             engine,
             listening,
+            wanted,
             recent: Recent::default(),
-            begun_at: None,
+            met: HashMap::new(),
             present: None,
-        }
+            following,
+        };
+        (source, reconciler)
     }
 
     /// Follows the stream until `stop`, reconnecting for as long as Docker is away.
@@ -90,7 +117,15 @@ impl EventSource {
         while let Some(lost) = stop.run_until_cancelled(self.follow(&mut pause, &mut told)).await {
             match &lost {
                 Lost::Resubscribe => continue,
-                Lost::Overflow(_) => self.looks.room().await,
+                Lost::Unread => {
+                    warn!("what was read of docker's events could not be kept, and is read again");
+                    self.unread().await;
+                    continue;
+                }
+                Lost::Overflow(_) => {
+                    self.following.send_replace(None);
+                    self.looks.room().await;
+                }
                 Lost::Docker(_) | Lost::Ended => self.gone(),
             }
             // Only the first of a row is news.
@@ -111,16 +146,21 @@ impl EventSource {
             Ok(identity) => identity,
             Err(error) => return error.into(),
         };
+        let met = self.meet(&identity);
         // Before the first event the beginning stands for the cursor: what happens while the stream
         // is away must not be passed over.
-        let begun_at = *self.begun_at.get_or_insert(identity.now);
-        let since = self.engine.cursor(&identity.id).map_or(begun_at, |it| (it - MARGIN).max(begun_at));
+        let read_until = self.engine.cursor(&identity.id).map_or(met.at, |it| it - MARGIN).max(met.since);
         let wanted = filter(*self.listening.borrow_and_update());
-        let mut stream = pin!(self.docker.events(since, &wanted));
-        info!(engine = %identity.id, %since, "following docker's events");
+        self.found(&identity).await;
+        if let Err(lost) = self.read_past(&identity, read_until, &wanted).await {
+            return lost;
+        }
+        // What has just been read comes once more, and is known: nothing can fall in between.
+        let mut stream = pin!(self.docker.events(read_until, None, &wanted));
+        info!(engine = %identity.id, since = %read_until, "following docker's events");
         *pause = RECONNECT_MIN;
         *told = false;
-        self.found(&identity).await;
+        self.compare(Following { engine: identity.id.clone(), since: met.since, read_until });
         loop {
             tokio::select! {
                 event = stream.next() => match event {
@@ -137,8 +177,42 @@ impl EventSource {
                         return Lost::Resubscribe;
                     }
                 }
+                Ok(()) = self.wanted.changed() => return Lost::Unread,
             }
         }
+    }
+
+    /// Remembers when an engine was first met, and what has been read of its events before.
+    fn meet(&mut self, identity: &Identity) -> Met {
+        *self.met.entry(identity.id.clone()).or_insert_with(|| {
+            self.recent.extend(self.engine.marks(&identity.id));
+            let is_new = self.engine.is_new(&identity.id);
+            Met { at: identity.now, since: if is_new { identity.now } else { Timestamp::MIN } }
+        })
+    }
+
+    /// Reads what the engine remembers: it is told before anything is looked up.
+    async fn read_past(
+        &mut self,
+        identity: &Identity,
+        since: Timestamp,
+        wanted: &EventFilter,
+    ) -> Result<(), Lost> {
+        if since >= identity.now {
+            return Ok(());
+        }
+        let docker = self.docker.clone();
+        let mut past = pin!(docker.events(since, Some(identity.now), wanted));
+        let read = timeout(PAST_LIMIT, async {
+            while let Some(event) = past.next().await {
+                self.take(&identity.id, &event?)?;
+            }
+            Ok(())
+        });
+        read.await.unwrap_or_else(|_| {
+            warn!(limit = ?PAST_LIMIT, "docker does not come to an end with what it remembers: going on");
+            Ok(())
+        })
     }
 
     fn take(&mut self, engine: &EngineId, event: &EventMessage) -> Result<(), Overflow> {
@@ -146,7 +220,34 @@ impl EventSource {
             return Ok(());
         }
         let Some(notice) = translate(engine, event) else { return Ok(()) };
-        self.looks.submit(notice).inspect_err(|_| self.recent.forget(event))
+        let reloaded = notice.signal.saw == Saw::Reached(Point::DaemonReload);
+        self.looks.submit(notice).inspect_err(|_| self.recent.forget(event))?;
+        // What was set up may be gone by it.
+        if reloaded && self.listening.borrow().contains(Point::Reconcile) {
+            self.following.send_modify(|_| ());
+        }
+        Ok(())
+    }
+
+    /// Has what is compared with what is known, unless that has been done since the stream was lost.
+    fn compare(&self, following: Following) {
+        self.following.send_if_modified(|it| {
+            let same = it.as_ref().is_some_and(|it| it.engine == following.engine);
+            if !same {
+                *it = Some(following);
+            }
+            !same
+        });
+    }
+
+    /// Counts only that as read which has been taken in.
+    async fn unread(&mut self) {
+        self.looks.drained().await;
+        self.following.send_replace(None);
+        self.recent = Recent::default();
+        for engine in self.met.keys() {
+            self.recent.extend(self.engine.marks(engine));
+        }
     }
 
     /// The engine answers.
@@ -161,6 +262,7 @@ impl EventSource {
 
     /// The engine does not answer any more. It keeps streams open until it ends.
     fn gone(&mut self) {
+        self.following.send_replace(None);
         if let Some(id) = self.present.take() {
             self.tell(&id, Point::DaemonStop, Timestamp::now());
         }
@@ -205,7 +307,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// does everything within the margin of a reconnection.
 #[derive(Debug, Default)]
 pub struct Recent {
-    hasher: RandomState,
     order: VecDeque<u64>,
     all: HashSet<u64>,
 }
@@ -213,11 +314,21 @@ pub struct Recent {
 impl Recent {
     /// Whether `event` is read for the first time; from now on it is not.
     pub fn is_new(&mut self, event: &EventMessage) -> bool {
-        let key = self.key(event);
-        if !self.all.insert(key) {
+        self.insert(mark(event))
+    }
+
+    /// Adds what was read before.
+    fn extend(&mut self, marks: impl IntoIterator<Item = u64>) {
+        for mark in marks {
+            self.insert(mark);
+        }
+    }
+
+    fn insert(&mut self, mark: u64) -> bool {
+        if !self.all.insert(mark) {
             return false;
         }
-        self.order.push_back(key);
+        self.order.push_back(mark);
         if self.order.len() > RECENT_MAX
             && let Some(oldest) = self.order.pop_front()
         {
@@ -227,16 +338,9 @@ impl Recent {
     }
 
     fn forget(&mut self, event: &EventMessage) {
-        let key = self.key(event);
-        self.all.remove(&key);
-        self.order.retain(|it| *it != key);
-    }
-
-    fn key(&self, event: &EventMessage) -> u64 {
-        let actor = event.actor.as_ref();
-        let id = actor.and_then(|it| it.id.as_deref());
-        let container = actor.and_then(|it| it.attributes.as_ref()).and_then(|it| it.get("container"));
-        self.hasher.hash_one((event.time_nano, event.action.as_deref(), id, container))
+        let mark = mark(event);
+        self.all.remove(&mark);
+        self.order.retain(|it| *it != mark);
     }
 }
 

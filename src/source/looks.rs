@@ -6,6 +6,7 @@
 //! them; different containers are looked up side by side.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -25,6 +26,9 @@ const QUEUE_MAX: usize = 65_536;
 /// How many containers are looked up at once: enough to keep an engine busy, few enough to leave
 /// it some for its other clients.
 const LOOKS_MAX: usize = 16;
+
+/// How long a quiet moment is waited for: two looks in a row that take their limit.
+const DRAIN_LIMIT: Duration = LOOK_LIMIT.saturating_mul(2);
 
 /// A signal, and what has to be looked up before it is told.
 #[derive(Debug)]
@@ -59,13 +63,27 @@ pub struct Looks {
 #[derive(Debug)]
 enum Message {
     Notice(Notice),
-    /// Something may have happened to the container that a caller names so.
+    /// Something may have happened to the container that a caller names so: what is to be told of it.
     Suspect {
         target: String,
+        saw: Saw,
         at: Timestamp,
     },
+    /// Tell what a look shows, if it shows anything, and how it went.
+    Compare(Signal, oneshot::Sender<Compared>),
     /// Tell when everything sent before about the subject has been told.
     Settle(Subject, oneshot::Sender<()>),
+    /// Tell when everything sent before has been told.
+    Drain(oneshot::Sender<()>),
+}
+
+/// How a comparison went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// The engine was asked, and what it answered has been told.
+    Told,
+    /// The engine did not answer, and nothing has been told.
+    Failed,
 }
 
 /// The task behind [`Looks`].
@@ -79,6 +97,8 @@ pub struct Watch {
     /// Which attributes of a container's events are its own labels, once it has been looked up.
     labels: HashMap<Subject, Overwritten>,
     looking: FuturesUnordered<BoxFuture<'static, Looked>>,
+    /// Those who wait until nothing is left to be told.
+    draining: Vec<oneshot::Sender<()>>,
     /// Counts what arrives and what is looked up, in one row.
     count: u64,
 }
@@ -96,17 +116,21 @@ struct Waiting {
 #[derive(Debug)]
 enum What {
     Notice(Notice),
+    Compare(Signal, oneshot::Sender<Compared>),
     Settle(oneshot::Sender<()>),
 }
 
 struct Looked {
     about: About,
-    found: Result<Option<Observation>, DockerError>,
+    found: Found,
 }
+
+/// What a look found: the container, or that there is none.
+type Found = Result<Option<Observation>, DockerError>;
 
 enum About {
     Subject { subject: Subject, look: u64 },
-    Suspect { at: Timestamp },
+    Suspect { target: String, saw: Saw, at: Timestamp },
 }
 
 /// Labels that hide what an event says.
@@ -133,6 +157,7 @@ impl Looks {
             stalled: VecDeque::new(),
             labels: HashMap::new(),
             looking: FuturesUnordered::new(),
+            draining: Vec::new(),
             count: 0,
         };
         (Looks { inbox: sender }, watch)
@@ -147,10 +172,30 @@ impl Looks {
         self.inbox.try_send(Message::Notice(notice)).map_err(|_| Overflow)
     }
 
-    /// Has the container looked up that a caller names `target`: a call that may have ended it has
-    /// just been answered. Never waits; what is lost here the event stream tells as well.
-    pub fn suspect(&self, target: &str, at: Timestamp) {
-        let _ = self.inbox.try_send(Message::Suspect { target: target.to_owned(), at });
+    /// Has the container looked up that a caller names `target`, and tells `saw` of it: a call that may
+    /// have changed it has just been answered. Never waits; what is lost here the event stream tells as
+    /// well.
+    pub fn suspect(&self, target: &str, saw: Saw, at: Timestamp) {
+        let _ = self.inbox.try_send(Message::Suspect { target: target.to_owned(), saw, at });
+    }
+
+    /// Has the signal's container looked up when its turn comes, and tells the signal with what was
+    /// found. Nothing is told of a container that is not there.
+    pub async fn compare(&self, signal: Signal) -> Compared {
+        let (reply, compared) = oneshot::channel();
+        if self.inbox.send(Message::Compare(signal, reply)).await.is_err() {
+            return Compared::Failed;
+        }
+        compared.await.unwrap_or(Compared::Failed)
+    }
+
+    /// Waits until all that has been sent has been told, but not for long.
+    pub async fn drained(&self) {
+        let (told, drained) = oneshot::channel();
+        if self.inbox.send(Message::Drain(told)).await.is_ok() && timeout(DRAIN_LIMIT, drained).await.is_err()
+        {
+            debug!("went ahead of looks that take long");
+        }
     }
 
     /// Waits until all that has been sent about `subject` has been told, but not for long: one
@@ -184,6 +229,12 @@ impl Watch {
                 Some(looked) = self.looking.next(), if !self.looking.is_empty() => self.found(looked).await,
                 else => break,
             }
+            if self.waiting.is_empty() && self.looking.is_empty() {
+                for told in self.draining.drain(..) {
+                    // Whoever asked may have given up.
+                    let _ = told.send(());
+                }
+            }
         }
     }
 
@@ -197,6 +248,10 @@ impl Watch {
                     self.tell(notice, None).await;
                 }
             }
+            Message::Compare(signal, reply) => {
+                self.wait(signal.subject.clone(), What::Compare(signal, reply)).await;
+            }
+            Message::Drain(told) => self.draining.push(told),
             Message::Settle(subject, told) => {
                 if self.waiting.contains_key(&subject) {
                     self.wait(subject, What::Settle(told)).await;
@@ -205,10 +260,11 @@ impl Watch {
                     let _ = told.send(());
                 }
             }
-            Message::Suspect { target, at } => {
+            Message::Suspect { target, saw, at } => {
                 let docker = self.docker.clone();
                 self.looking.push(Box::pin(async move {
-                    Looked { about: About::Suspect { at }, found: docker.inspect(&target).await }
+                    let found = docker.inspect(&target).await;
+                    Looked { about: About::Suspect { target, saw, at }, found }
                 }));
             }
         }
@@ -238,7 +294,7 @@ impl Watch {
             match queue.front() {
                 None => drop(self.waiting.remove(subject)),
                 Some(Waiting { look: Some(_), .. }) => return,
-                Some(Waiting { what: What::Notice(notice), .. }) if must_look(&self.labels, notice) => {
+                Some(Waiting { what, .. }) if what.must_look(&self.labels) => {
                     if self.looking.len() < LOOKS_MAX {
                         self.look(subject);
                     } else {
@@ -270,9 +326,7 @@ impl Watch {
     async fn found(&mut self, looked: Looked) {
         match (looked.about, looked.found) {
             (About::Subject { subject, look }, found) => self.found_for(subject, look, found).await,
-            (About::Suspect { at }, Ok(Some(observation))) => self.found_suspect(observation, at).await,
-            (About::Suspect { .. }, Ok(None)) => {}
-            (About::Suspect { .. }, Err(error)) => debug!(%error, "cannot look a container up"),
+            (About::Suspect { target, saw, at }, found) => self.found_suspect(&target, saw, at, found).await,
         }
         while self.looking.len() < LOOKS_MAX
             && let Some(subject) = self.stalled.pop_front()
@@ -282,46 +336,64 @@ impl Watch {
     }
 
     /// A look serves everything that had arrived before it began.
-    async fn found_for(
-        &mut self,
-        subject: Subject,
-        look: u64,
-        found: Result<Option<Observation>, DockerError>,
-    ) {
+    async fn found_for(&mut self, subject: Subject, look: u64, found: Found) {
         let queue = self.waiting.get(&subject);
         if queue.and_then(VecDeque::front).and_then(|it| it.look) != Some(look) {
             return;
         }
-        let observation = found.unwrap_or_else(|error| {
+        if let Err(error) = &found {
             warn!(%subject, %error, "cannot look a container up: its hooks are told what is known");
-            None
-        });
+        }
         while let Some(queue) = self.waiting.get_mut(&subject)
             && let Some(first) = queue.pop_front_if(|it| it.arrived < look)
         {
-            self.let_go(first.what, Some(observation.clone())).await;
+            self.let_go(first.what, Some(&found)).await;
         }
         self.proceed(&subject).await;
     }
 
     /// Hands on what waited, with what a look found if it needs one.
-    async fn let_go(&mut self, what: What, looked: Option<Option<Observation>>) {
+    async fn let_go(&mut self, what: What, found: Option<&Found>) {
         match what {
             What::Notice(notice) => {
-                let looked = looked.filter(|_| must_look(&self.labels, &notice));
+                let found = found.filter(|_| must_look(&self.labels, &notice));
+                let looked = found.map(|it| it.as_ref().ok().cloned().flatten());
                 self.tell(notice, looked).await;
+            }
+            What::Compare(signal, reply) => {
+                let compared = match found {
+                    Some(Ok(found)) => {
+                        if found.is_some() {
+                            self.tell(Notice { signal, wants: Wants::Look }, Some(found.clone())).await;
+                        }
+                        Compared::Told
+                    }
+                    Some(Err(_)) | None => Compared::Failed,
+                };
+                // Whoever asked may have given up.
+                let _ = reply.send(compared);
             }
             // Whoever asked may have given up.
             What::Settle(told) => drop(told.send(())),
         }
     }
 
-    async fn found_suspect(&mut self, observation: Observation, at: Timestamp) {
-        let (Some(engine), Some(id)) = (self.docker.known_engine_id(), &observation.facts.id) else { return };
+    /// A container that is gone is told of only if it was named by its id: no other name is its own for
+    /// good.
+    async fn found_suspect(&mut self, target: &str, saw: Saw, at: Timestamp, found: Found) {
+        let observation = found.unwrap_or_else(|error| {
+            debug!(target, %error, "cannot look a container up");
+            None
+        });
+        let id = match &observation {
+            Some(observation) => observation.facts.id.as_deref(),
+            None => Some(target).filter(|it| is_full_id(it) && matches!(saw, Saw::Answered(_))),
+        };
+        let (Some(engine), Some(id)) = (self.docker.known_engine_id(), id) else { return };
         let subject = Subject::container(&engine, id);
         let signal = Signal {
-            observation: Some(Box::new(observation)),
-            ..Signal::new(subject.clone(), Source::Authorization, at, Saw::Changed)
+            observation: observation.map(Box::new),
+            ..Signal::new(subject.clone(), Source::Authorization, at, saw)
         };
         let notice = Notice { signal, wants: Wants::Nothing };
         if self.waiting.contains_key(&subject) {
@@ -352,6 +424,21 @@ impl Watch {
         }
         self.engine.accept(signal).await;
     }
+}
+
+impl What {
+    fn must_look(&self, labels: &HashMap<Subject, Overwritten>) -> bool {
+        match self {
+            What::Notice(notice) => must_look(labels, notice),
+            What::Compare(..) => true,
+            What::Settle(_) => false,
+        }
+    }
+}
+
+/// Whether `target` is Docker's own name of a container, and no prefix of it.
+fn is_full_id(target: &str) -> bool {
+    target.len() == 64 && target.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
 /// Whether the container has to be looked up before the signal can be told.

@@ -12,5 +12,6 @@ pub mod events;
 mod gates;
 pub mod looks;
 mod mounts;
+pub mod reconcile;
 mod routes;
 mod translate;

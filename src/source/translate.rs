@@ -1,10 +1,12 @@
 //! What the engine's events mean, and which of them are asked for.
 
 use std::collections::HashMap;
+use std::hash::Hasher as _;
 use std::sync::Arc;
 
 use bollard::models::{EventMessage, EventMessageTypeEnum as Type};
 use jiff::Timestamp;
+use siphasher::sip::SipHasher13;
 
 use super::api::is_terminating;
 use super::looks::{Notice, Wants};
@@ -43,7 +45,8 @@ pub(super) fn filter(points: PointSet) -> EventFilter {
         types.push("image");
         actions.extend(["pull", "import", "load", "delete"]);
     }
-    if listens(&[Point::DaemonReload]) {
+    // What a hook keeps in place at `reconcile` may be gone after a reload.
+    if listens(&[Point::DaemonReload, Point::Reconcile]) {
         types.push("daemon");
         actions.push("reload");
     }
@@ -63,6 +66,7 @@ pub fn translate(engine: &EngineId, event: &EventMessage) -> Option<Notice> {
         action: event.action.as_deref()?,
         attributes: event.actor.as_ref()?.attributes.as_ref(),
         at: Timestamp::from_nanosecond(event.time_nano?.into()).ok()?,
+        mark: mark(event),
     };
     match event.typ? {
         Type::CONTAINER if !told.id.is_empty() => told.container(),
@@ -77,6 +81,22 @@ pub fn translate(engine: &EngineId, event: &EventMessage) -> Option<Notice> {
     }
 }
 
+/// What tells an event from every other one: its time, what happened, and to whom. The same event has the
+/// same mark for ever, as marks outlive the process.
+pub(super) fn mark(event: &EventMessage) -> u64 {
+    let actor = event.actor.as_ref();
+    let id = actor.and_then(|it| it.id.as_deref());
+    let container = actor.and_then(|it| it.attributes.as_ref()).and_then(|it| it.get("container"));
+    let mut hasher = SipHasher13::new();
+    hasher.write_i64(event.time_nano.unwrap_or_default().to_le());
+    for part in [event.action.as_deref(), id, container.map(String::as_str)] {
+        hasher.write(part.unwrap_or_default().as_bytes());
+        // No text holds it.
+        hasher.write_u8(0xff);
+    }
+    hasher.finish()
+}
+
 /// One event, taken apart.
 struct Told<'a> {
     engine: &'a EngineId,
@@ -84,6 +104,7 @@ struct Told<'a> {
     action: &'a str,
     attributes: Option<&'a HashMap<String, String>>,
     at: Timestamp,
+    mark: u64,
 }
 
 impl Told<'_> {
@@ -97,7 +118,7 @@ impl Told<'_> {
 
     fn notice(&self, subject: Subject, saw: Saw, wants: Wants) -> Notice {
         let (source, at) = (Source::Events, self.at);
-        let signal = Signal::new(subject, source, at, saw);
+        let signal = Signal { mark: Some(self.mark), ..Signal::new(subject, source, at, saw) };
         Notice { signal, wants }
     }
 
@@ -232,7 +253,7 @@ mod tests {
     use bollard::models::EventMessage;
     use serde_json::json;
 
-    use super::{filter, translate};
+    use super::{filter, mark, translate};
     use crate::lifecycle::{EngineId, Point, PointSet, Saw, Signal, SubjectKind};
     use crate::source::looks::Wants;
 
@@ -250,6 +271,16 @@ mod tests {
 
     fn saw(kind: &str, action: &str, attributes: serde_json::Value) -> Option<Saw> {
         signal(kind, action, attributes).map(|(signal, _)| signal.saw)
+    }
+
+    #[test]
+    fn a_mark_is_the_same_for_ever_and_another_for_everything_else() {
+        let connect = |container: &str| event("network", "connect", json!({"container": container}));
+
+        assert_eq!(mark(&event("container", "die", json!({}))), 0x62f2_ef4f_a54c_6a6d);
+        assert_eq!(mark(&connect("a")), mark(&connect("a")));
+        assert_ne!(mark(&connect("a")), mark(&connect("b")));
+        assert_ne!(mark(&event("container", "die", json!({}))), mark(&event("container", "kill", json!({}))));
     }
 
     #[test]

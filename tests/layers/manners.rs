@@ -49,7 +49,7 @@ const PROCESSES: &[&str] = &[
 const PROCESS_ROOMS: &[&str] = &["runner", "bin"];
 
 /// The rooms that only think.
-const PURE: &[&str] = &["lifecycle", "hook", "run"];
+const PURE: &[&str] = &["lifecycle", "reconcile", "hook", "run"];
 
 /// The other crates that a pure room may use: values, and how they are written down.
 const PURE_CRATES: &[&str] = &["jiff", "regex", "schemars", "serde", "serde_json", "thiserror"];

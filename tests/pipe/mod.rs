@@ -10,6 +10,7 @@ mod launch;
 mod life;
 mod outages;
 mod points;
+mod reconcile;
 mod runs;
 mod server;
 mod service;
