@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::queue::{Line, Unit};
+use super::known::Line;
+use super::queue::Unit;
 use crate::lifecycle::{EngineId, Life, Subject};
 use crate::run::{Debt, Entry, Outcome, Output, Run, RunId, RunState};
 

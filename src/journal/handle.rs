@@ -1,14 +1,14 @@
 //! The way into the journal.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::backup::BackupError;
-use super::queue::{Queue, Shared};
+use super::queue::Shared;
 use super::reader::{ReadError, Reader, RunFilter};
 use super::{CommitError, JournalError, Standing};
 use crate::lifecycle::EngineId;
@@ -45,7 +45,7 @@ impl Journal {
     /// What stands in for a journal whose store cannot be opened: nothing can be committed, nothing is
     /// kept, and there is no room.
     pub fn without_store(why: &str) -> Journal {
-        Journal::new(Arc::new(Shared::new(PathBuf::new(), Queue::without_store(why.into()))))
+        Journal::new(Arc::new(Shared::without_store(why.into())))
     }
 
     fn shared(&self) -> &Shared {
@@ -93,13 +93,14 @@ impl Journal {
     /// Up to where the event stream of `engine` has been taken in: the time of the last message, by
     /// the engine's clock. It may be ahead of what is on disk.
     pub fn cursor(&self, engine: &EngineId) -> Option<Timestamp> {
-        self.shared().cursor(engine)
+        self.shared().queue().known.taken(engine).map(|it| it.cursor)
     }
 
     /// What tells the last messages that were read from all others, the oldest first; at most
     /// [`MARKS_MAX`](Self::MARKS_MAX).
     pub fn marks(&self, engine: &EngineId) -> Vec<u64> {
-        self.shared().marks(engine)
+        let queue = self.shared().queue();
+        queue.known.taken(engine).map_or_else(Vec::new, |it| it.marks.iter().copied().collect())
     }
 
     /// How many messages the marks of are kept: more than an engine can tell again, which keeps 256,

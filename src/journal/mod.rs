@@ -11,8 +11,10 @@
 
 mod backup;
 mod batch;
+mod columns;
 mod failure;
 mod handle;
+mod known;
 mod lock;
 mod open;
 mod queue;

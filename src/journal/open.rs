@@ -11,8 +11,9 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc;
 
 use super::failure::{is_damage, is_of_the_store, why};
+use super::known::Known;
 use super::lock::{Denied, Lock};
-use super::queue::{Queue, Shared};
+use super::queue::Shared;
 use super::read::{places, remembered, taken};
 use super::schema::{STEPS, Shape, migrate, shape};
 use super::wish::WISHES_MAX;
@@ -150,14 +151,14 @@ pub fn open(dir: &Path, keep: Retention) -> Result<Opened, OpenError> {
     let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
     made.map_err(|error| files(&file, error))?;
     let told = |error| told(error, dir);
-    let (store, remembered, queue) = read_back(connect(dir).map_err(told)?, dir)?;
-    let shared = Arc::new(Shared::new(dir.to_owned(), queue));
+    let (store, remembered, known) = read_back(connect(dir).map_err(told)?, dir)?;
+    let shared = Arc::new(Shared::new(dir.to_owned(), known));
     let (hand_on, wishes) = mpsc::channel(WISHES_MAX);
     let writer = Writer::new(shared.clone(), store, lock, keep, hand_on);
     Ok(Opened { journal: Journal::new(shared), writer, remembered, wishes })
 }
 
-fn read_back(mut connection: Connection, dir: &Path) -> Result<(Store, Remembered, Queue), OpenError> {
+fn read_back(mut connection: Connection, dir: &Path) -> Result<(Store, Remembered, Known), OpenError> {
     let told = |error| told(error, dir);
     let from = match judge(&connection, dir)? {
         Shape::Empty => 0,
@@ -176,7 +177,7 @@ fn read_back(mut connection: Connection, dir: &Path) -> Result<(Store, Remembere
     let mut store = Store::new(connection);
     store.written.lives = remembered.lives.iter().map(|(subject, _)| subject.clone()).collect();
     store.written.messages = taken.iter().map(|it| it.engine.clone()).zip(messages).collect();
-    Ok((store, remembered, Queue::of(runs, next, taken)))
+    Ok((store, remembered, Known::of(runs, next, taken)))
 }
 
 /// What the file is, unless it is too new.

@@ -1,46 +1,31 @@
-//! What waits to be written, and what is known without reading: the side of the journal that its
-//! callers touch.
+//! What waits to be written, between those who hand it over and the one who writes.
 //!
 //! Two queues. What is committed goes first, in a small transaction; what was appended follows, in
 //! larger ones. Where the two meet in one run, debt or subject, what was appended earlier goes along
 //! with what overtakes it ([`Queue::depended_on`]), so that nothing is ever written out of order.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::handle::WRITER_GONE;
-use super::{CommitError, Journal, JournalError, Standing};
-use crate::lifecycle::{EngineId, Subject};
-use crate::run::{Entry, RunId, RunState};
+use super::known::{Known, Line, Undo};
+use super::{CommitError, JournalError, Standing};
+use crate::lifecycle::Subject;
+use crate::run::{Entry, RunId};
 
-/// How many entries may wait before [`Journal::has_room`] says no: what a writer gets through in a
-/// tenth of a second, and some 5 MB.
-const ROOM: usize = 16_384;
+#[cfg(doc)]
+use super::Journal;
 
-/// How many calls of the API are kept of one run. A hook that asks the engine in a loop is told of
-/// by fewer.
-const NESTED_MAX: u32 = 1_000;
+/// How many entries may wait before [`Journal::has_room`] says no: what the fastest stream tells
+/// while the disk stands still for a third of a second, and some 10 MB.
+const ROOM: usize = 65_536;
 
-/// An entry and what follows from it, worked out when it was handed over.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) entry: Entry,
-    /// The run that it is about, unless it is about none, or one that is over.
-    pub(super) place: Option<Place>,
-}
-
-/// Where a run is, and how it stands after an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Its number in the order of planning.
-    pub(super) number: i64,
-    pub(super) state: RunState,
-}
+/// How many appended entries make it worth not to gather more.
+pub(super) const PLENTY: usize = 2_048;
 
 /// What was handed over together, and comes to the disk together.
 #[derive(Debug, Default)]
@@ -52,24 +37,8 @@ pub(super) struct Unit {
 #[derive(Debug)]
 pub(super) struct Urgent {
     pub(super) unit: Unit,
-    /// What was known of its runs before it, the first of its entries first.
-    undo: Vec<(RunId, Option<Known>)>,
+    undo: Undo,
     reply: oneshot::Sender<Result<(), CommitError>>,
-}
-
-/// A run that is not over.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    place: Place,
-    nested: u32,
-}
-
-/// How far an engine's event stream has been taken in.
-#[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) engine: EngineId,
-    pub(super) cursor: Timestamp,
-    pub(super) marks: VecDeque<u64>,
 }
 
 /// What handles and writer share.
@@ -97,24 +66,25 @@ pub(super) struct Queue {
     storeless: bool,
     /// All handles are gone.
     pub(super) closed: bool,
-    /// The writer has nothing to do and sleeps until it is woken.
+    /// The writer sleeps, and knows of nothing that it could wake up for.
     pub(super) idle: bool,
     /// Why nothing can be written, while that is so.
     failing: Option<Arc<str>>,
-    runs: HashMap<RunId, Known>,
-    /// The number of the run that is planned next.
-    next: i64,
-    taken: Vec<Taken>,
+    pub(super) known: Known,
 }
 
 impl Shared {
-    pub(super) fn new(dir: PathBuf, queue: Queue) -> Shared {
-        let standing = match &queue.failing {
-            None => Standing::Writable,
-            Some(why) => Standing::Failing { why: why.clone() },
-        };
-        let (standing, _) = watch::channel(standing);
-        Shared { dir, standing, queue: Mutex::new(queue), wake: Condvar::new() }
+    pub(super) fn new(dir: PathBuf, known: Known) -> Shared {
+        let (standing, _) = watch::channel(Standing::Writable);
+        let queue = Mutex::new(Queue { known, ..Queue::default() });
+        Shared { dir, standing, queue, wake: Condvar::new() }
+    }
+
+    /// What stands in where there is no store.
+    pub(super) fn without_store(why: Arc<str>) -> Shared {
+        let (standing, _) = watch::channel(Standing::Failing { why: why.clone() });
+        let queue = Mutex::new(Queue { failing: Some(why), storeless: true, ..Queue::default() });
+        Shared { dir: PathBuf::new(), standing, queue, wake: Condvar::new() }
     }
 
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -128,11 +98,13 @@ impl Shared {
         }
         let mut unit = Unit { lines: Vec::with_capacity(entries.len()) };
         let admitted = entries.into_iter().try_for_each(|entry| {
-            unit.lines.extend(queue.admit(entry, None)?);
+            unit.lines.extend(queue.known.admit(entry, None)?);
             Ok(())
         });
+        let before = queue.waiting;
         queue.push_behind(unit);
-        if queue.idle {
+        let is_plenty_now = before < PLENTY && queue.waiting >= PLENTY;
+        if (queue.idle && queue.waiting > 0) || is_plenty_now {
             queue.idle = false;
             self.wake.notify_one();
         }
@@ -141,34 +113,24 @@ impl Shared {
 
     pub(super) fn commit(&self, entries: Vec<Entry>, reply: oneshot::Sender<Result<(), CommitError>>) {
         let mut queue = self.queue();
-        let answer = match queue.failing.clone() {
-            Some(why) => Err(CommitError::Unwritable { why }),
-            None => match queue.admit_all(entries) {
-                Ok((unit, undo)) => {
-                    queue.urgent.push_back(Urgent { unit, undo, reply });
+        let refusal = match queue.failing.clone() {
+            Some(why) => CommitError::Unwritable { why },
+            None => match queue.known.admit_all(entries) {
+                Ok((lines, undo)) => {
+                    queue.urgent.push_back(Urgent { unit: Unit { lines }, undo, reply });
                     queue.idle = false;
                     return self.wake.notify_one();
                 }
-                Err(error) => Err(error.into()),
+                Err(error) => error.into(),
             },
         };
         // Whoever does not wait any more need not know.
-        let _ = reply.send(answer);
+        let _ = reply.send(Err(refusal));
     }
 
     pub(super) fn has_room(&self) -> bool {
         let queue = self.queue();
         !queue.storeless && queue.waiting < ROOM
-    }
-
-    pub(super) fn cursor(&self, engine: &EngineId) -> Option<Timestamp> {
-        self.queue().taken.iter().find(|it| it.engine == *engine).map(|it| it.cursor)
-    }
-
-    pub(super) fn marks(&self, engine: &EngineId) -> Vec<u64> {
-        let queue = self.queue();
-        let taken = queue.taken.iter().find(|it| it.engine == *engine);
-        taken.map_or_else(Vec::new, |it| it.marks.iter().copied().collect())
     }
 
     pub(super) fn accept_copy(&self) {
@@ -206,96 +168,6 @@ impl Shared {
 }
 
 impl Queue {
-    /// A queue for a store that holds these runs, and whose next run has this number.
-    pub(super) fn of(runs: impl IntoIterator<Item = (RunId, Place)>, next: i64, taken: Vec<Taken>) -> Queue {
-        let runs = runs.into_iter().map(|(id, place)| (id, Known { place, nested: 0 })).collect();
-        Queue { runs, next, taken, ..Queue::default() }
-    }
-
-    /// What stands in for a queue where there is no store.
-    pub(super) fn without_store(why: Arc<str>) -> Queue {
-        Queue { failing: Some(why), storeless: true, ..Queue::default() }
-    }
-
-    /// Takes an entry in, if it can be true; `undo` gets what was known of its run before. `None`
-    /// for an entry that is one too many.
-    fn admit(
-        &mut self,
-        entry: Entry,
-        undo: Option<&mut Vec<(RunId, Option<Known>)>>,
-    ) -> Result<Option<Line>, JournalError> {
-        if let Entry::Read { engine, cursor, mark } = &entry {
-            self.take_in(engine, *cursor, *mark);
-        }
-        let Some(run) = entry.run() else { return Ok(Some(Line { entry, place: None })) };
-        let before = self.runs.get(run).copied();
-        let after = match (before, &entry) {
-            (None, Entry::Planned(_)) => {
-                self.next += 1;
-                Known { place: Place { number: self.next - 1, state: RunState::Planned }, nested: 0 }
-            }
-            (Some(_), Entry::Planned(_)) => return Err(JournalError::PlannedTwice { run: run.clone() }),
-            // A process that outlives its run may still call.
-            (None, Entry::Nested { .. }) => return Ok(Some(Line { entry, place: None })),
-            (None, _) => return Err(JournalError::UnknownRun { run: run.clone() }),
-            (Some(known), _) => known.after(&entry)?,
-        };
-        if after.nested > NESTED_MAX {
-            return Ok(None);
-        }
-        if let Some(undo) = undo {
-            undo.push((run.clone(), before));
-        }
-        match after.place.state {
-            RunState::Concluded(_) => self.runs.remove(run),
-            _ => self.runs.insert(run.clone(), after),
-        };
-        Ok(Some(Line { entry, place: Some(after.place) }))
-    }
-
-    /// Takes entries in, all or none.
-    #[expect(clippy::type_complexity, reason = "the parts of an `Urgent`, which its one caller completes")]
-    fn admit_all(
-        &mut self,
-        entries: Vec<Entry>,
-    ) -> Result<(Unit, Vec<(RunId, Option<Known>)>), JournalError> {
-        let (mut unit, mut undo) = (Unit::default(), Vec::new());
-        for entry in entries {
-            match self.admit(entry, Some(&mut undo)) {
-                Ok(line) => unit.lines.extend(line),
-                Err(error) => {
-                    self.undo(undo);
-                    return Err(error);
-                }
-            }
-        }
-        Ok((unit, undo))
-    }
-
-    fn take_in(&mut self, engine: &EngineId, cursor: Timestamp, mark: u64) {
-        let taken = match self.taken.iter_mut().position(|it| it.engine == *engine) {
-            Some(at) => &mut self.taken[at],
-            None => {
-                self.taken.push(Taken { engine: engine.clone(), cursor, marks: VecDeque::new() });
-                self.taken.last_mut().expect("one has just been pushed")
-            }
-        };
-        taken.cursor = taken.cursor.max(cursor);
-        if taken.marks.len() == Journal::MARKS_MAX {
-            taken.marks.pop_front();
-        }
-        taken.marks.push_back(mark);
-    }
-
-    fn undo(&mut self, undo: Vec<(RunId, Option<Known>)>) {
-        for (run, before) in undo.into_iter().rev() {
-            match before {
-                Some(known) => self.runs.insert(run, known),
-                None => self.runs.remove(&run),
-            };
-        }
-    }
-
     pub(super) fn push_behind(&mut self, unit: Unit) {
         if !unit.lines.is_empty() {
             self.waiting += unit.lines.len();
@@ -308,14 +180,13 @@ impl Queue {
     pub(super) fn take_behind(&mut self, lines_max: usize) -> Vec<Unit> {
         let mut lines = 0;
         let fits = self.behind.iter().take_while(|it| {
-            let first = lines == 0;
+            let is_first = lines == 0;
             lines += it.lines.len();
-            first || lines <= lines_max
+            is_first || lines <= lines_max
         });
         let count = fits.count();
         let units: Vec<Unit> = self.behind.drain(..count).collect();
-        self.waiting -= units.iter().map(|it| it.lines.len()).sum::<usize>();
-        self.since = self.since.filter(|_| !self.behind.is_empty());
+        self.taken_out(units.iter().map(|it| it.lines.len()).sum());
         units
     }
 
@@ -335,48 +206,33 @@ impl Queue {
     /// recorded, and other units of theirs may wait still. So what `urgent` itself says of that is
     /// to be written [`later`](Overtaken::later).
     pub(super) fn depended_on(&mut self, urgent: &mut [Urgent]) -> Overtaken {
-        if self.behind.is_empty() {
-            return Overtaken::default();
-        }
         let later = Unit { lines: urgent.iter_mut().flat_map(|it| it.unit.take_reads()).collect() };
         let mut about: HashSet<Thing> = urgent.iter().flat_map(|it| it.unit.things()).collect();
-        let mut found = Vec::new();
+        let mut first = Vec::new();
         for unit in self.behind.iter_mut().rev() {
             if unit.things().any(|it| about.contains(&it)) {
                 about.extend(unit.things());
                 let reads = unit.take_reads();
-                found.push(std::mem::replace(unit, Unit { lines: reads }));
+                first.push(std::mem::replace(unit, Unit { lines: reads }));
             }
         }
         self.behind.retain(|it| !it.lines.is_empty());
-        self.waiting -= found.iter().map(|it| it.lines.len()).sum::<usize>();
-        self.since = self.since.filter(|_| !self.behind.is_empty());
-        found.reverse();
-        Overtaken { first: found, later }
+        self.taken_out(first.iter().map(|it| it.lines.len()).sum());
+        first.reverse();
+        Overtaken { first, later }
     }
 
     /// Tells those who wait that nothing of theirs is recorded, and makes that true.
     pub(super) fn refuse(&mut self, urgent: Vec<Urgent>, why: &Arc<str>) {
         for one in urgent.into_iter().rev() {
-            self.undo(one.undo);
+            self.known.undo(one.undo);
             let _ = one.reply.send(Err(CommitError::Unwritable { why: why.clone() }));
         }
     }
-}
 
-impl Known {
-    fn after(self, entry: &Entry) -> Result<Known, JournalError> {
-        let Known { place: Place { number, state }, nested } = self;
-        match state.after(entry) {
-            Some(state) => {
-                let nested = nested + u32::from(matches!(entry, Entry::Nested { .. }));
-                Ok(Known { place: Place { number, state }, nested })
-            }
-            None => {
-                let run = entry.run().expect("only an entry about a run is judged by it").clone();
-                Err(JournalError::OutOfOrder { run, state })
-            }
-        }
+    fn taken_out(&mut self, lines: usize) {
+        self.waiting -= lines;
+        self.since = self.since.filter(|_| !self.behind.is_empty());
     }
 }
 
@@ -397,7 +253,7 @@ pub(super) struct Overtaken {
 }
 
 /// What the entries of two units may both be about, so that their order matters.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Thing {
     Run(RunId),
     Debt(RunId),

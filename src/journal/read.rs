@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tracing::error;
 
-use super::queue::{Place, Taken};
+use super::columns::{instant, odd, of_json, optional_instant, optional_word, outcome, word};
+use super::known::{Place, Taken};
 use super::{OpenRun, Remembered};
 use crate::hook::{Cleanup, Hook};
 use crate::lifecycle::{EngineId, Event, Life, Subject};
@@ -48,7 +46,7 @@ impl<'a> Rows<'a> {
         let content = "SELECT content FROM recipe WHERE number = ?1";
         let hook = shared(self.connection, &mut self.hooks, content, row.get(10)?)?;
         let event = self.event(row.get(11)?)?;
-        let batch = row.get::<_, Option<String>>(9)?.map(|it| json(9, &it)).transpose()?;
+        let batch = row.get::<_, Option<String>>(9)?.map(|it| of_json(9, &it)).transpose()?;
         Ok(Arc::new(Run {
             id: word(row, 1)?,
             hook,
@@ -77,7 +75,7 @@ impl<'a> Rows<'a> {
             passage: row.get(6)?,
             cleanup: shared(self.connection, &mut self.cleanups, content, row.get(11)?)?,
             event: self.event(row.get(12)?)?,
-            setups: json(13, &row.get::<_, String>(13)?)?,
+            setups: of_json(13, &row.get::<_, String>(13)?)?,
             state: debt_state(row)?,
             opened_at: instant(row, 9)?,
             closed_at: optional_instant(row, 10)?,
@@ -111,7 +109,7 @@ fn lives(connection: &Connection) -> Result<Vec<(Subject, Life)>> {
             kind: word(row, 1)?,
             id: row.get::<_, String>(2)?.into(),
         };
-        match json(3, &row.get::<_, String>(3)?) {
+        match of_json(3, &row.get::<_, String>(3)?) {
             Ok(life) => lives.push((subject, life)),
             // It is looked up anew; without the others much more would be missed.
             Err(error) => error!(%subject, %error, "what was known of a container cannot be read"),
@@ -207,50 +205,6 @@ fn debt_state(row: &Row<'_>) -> Result<DebtState> {
     }
 }
 
-/// The outcome that `outcome, exit_code, signal, reason` tell, the first of which is in `column`.
-pub(super) fn outcome(row: &Row<'_>, column: usize) -> Result<Option<Outcome>> {
-    let Some(name) = row.get::<_, Option<String>>(column)? else { return Ok(None) };
-    Ok(Some(match name.as_str() {
-        "exited" => Outcome::Exited(row.get(column + 1)?),
-        "signaled" => Outcome::Signaled(row.get(column + 2)?),
-        "timed_out" => Outcome::TimedOut,
-        "not_started" => Outcome::NotStarted(row.get(column + 3)?),
-        "answered" => {
-            let status: String = row.get(column + 3)?;
-            let status = status.parse().map_err(|_| odd(column + 3, format!("`{status}` is no status")))?;
-            Outcome::Answered(status)
-        }
-        "unreachable" => Outcome::Unreachable(row.get(column + 3)?),
-        "interrupted" => Outcome::Interrupted,
-        other => return Err(odd(column, format!("`{other}` is no outcome"))),
-    }))
-}
-
-/// What a column holds that is one word of ours.
-pub(super) fn word<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
-    parse(column, &row.get::<_, String>(column)?)
-}
-
-fn optional_word<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
-    row.get::<_, Option<String>>(column)?.map(|it| parse(column, &it)).transpose()
-}
-
-fn parse<T: DeserializeOwned>(column: usize, text: &str) -> Result<T> {
-    serde_json::from_value(Value::String(text.to_owned())).map_err(|it| odd(column, it))
-}
-
-pub(super) fn instant(row: &Row<'_>, column: usize) -> Result<Timestamp> {
-    of_nanoseconds(column, row.get(column)?)
-}
-
-pub(super) fn optional_instant(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
-    row.get::<_, Option<i64>>(column)?.map(|it| of_nanoseconds(column, it)).transpose()
-}
-
-fn of_nanoseconds(column: usize, nanoseconds: i64) -> Result<Timestamp> {
-    Timestamp::from_nanosecond(nanoseconds.into()).map_err(|it| odd(column, it))
-}
-
 /// The value behind a number, read if nobody has read it yet.
 fn shared<T: DeserializeOwned>(
     connection: &Connection,
@@ -262,16 +216,7 @@ fn shared<T: DeserializeOwned>(
         return Ok(value.clone());
     }
     let content: String = connection.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
-    let value: Arc<T> = Arc::new(json(0, &content)?);
+    let value: Arc<T> = Arc::new(of_json(0, &content)?);
     known.insert(number, value.clone());
     Ok(value)
-}
-
-fn json<T: DeserializeOwned>(column: usize, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|it| odd(column, it))
-}
-
-/// What no writer of ours has written.
-fn odd(column: usize, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into())
 }

@@ -8,10 +8,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::backup::{BackupError, copy};
+use super::columns::{instant, nanoseconds, optional_instant, outcome};
 use super::failure::why;
 use super::open::{OpenError, connect_to_read};
-use super::read::{DEBT, OPEN_DEBT, RUN, Rows, instant, optional_instant, outcome, run_state};
-use super::write::nanoseconds;
+use super::read::{DEBT, OPEN_DEBT, RUN, Rows, run_state};
 use crate::hook::HookName;
 use crate::run::{Captured, Conclusion, Debt, Outcome, Output, Run, RunId, RunState};
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::Retention;
-use super::write::nanoseconds;
+use super::columns::nanoseconds;
 
 /// How often the store is gone through for what is too old.
 const ROUND: Duration = Duration::from_secs(600);

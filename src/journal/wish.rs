@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::warn;
 
+use super::columns::{nanoseconds, word};
 use super::failure::why;
 use super::open::{OpenError, connect, connect_to_read};
-use super::write::nanoseconds;
 use crate::run::RunId;
 
 /// How many wishes are handed on before the daemon has taken one. The others wait in the store.
@@ -56,8 +56,8 @@ impl Wish {
         }
     }
 
-    fn of(word: &str, run: Option<RunId>) -> Option<Wish> {
-        match (word, run) {
+    fn of(name: &str, run: Option<RunId>) -> Option<Wish> {
+        match (name, run) {
             ("retry_run", Some(run)) => Some(Wish::RetryRun(run)),
             ("retry_debt", Some(debt)) => Some(Wish::RetryDebt(debt)),
             ("retry_failed", None) => Some(Wish::RetryFailed),
@@ -76,9 +76,9 @@ impl Wish {
 pub fn wish(dir: &Path, wish: &Wish) -> Result<(), WishError> {
     // Only a reader looks whether the store is one of our version.
     drop(connect_to_read(dir)?);
-    let (word, run) = wish.parts();
+    let (name, run) = wish.parts();
     let left = connect(dir).and_then(|connection| {
-        let row = params![word, run.map(RunId::as_str), nanoseconds(Timestamp::now())];
+        let row = params![name, run.map(RunId::as_str), nanoseconds(Timestamp::now())];
         connection.execute("INSERT INTO wish (wish, run, wished_at) VALUES (?1, ?2, ?3)", row)
     });
     left.map(drop).map_err(|error| WishError::Unwritable { why: why(&error, dir) })
@@ -124,16 +124,16 @@ impl Wishes {
         let mut statement = connection.prepare_cached(sql)?;
         let mut rows = statement.query([self.last])?;
         while let Some(row) = rows.next()? {
-            let (number, word): (i64, String) = (row.get(0)?, row.get(1)?);
-            let run = row.get::<_, Option<String>>(2)?.map(|_| super::read::word(row, 2)).transpose()?;
-            match Wish::of(&word, run) {
+            let (number, name): (i64, String) = (row.get(0)?, row.get(1)?);
+            let run = row.get::<_, Option<String>>(2)?.map(|_| word(row, 2)).transpose()?;
+            match Wish::of(&name, run) {
                 Some(wish) => match self.hand_on.try_send(wish) {
                     Ok(()) => {}
                     Err(TrySendError::Full(_)) => return Ok(false),
                     // Nobody listens: they are for the next daemon.
                     Err(TrySendError::Closed(_)) => return Ok(true),
                 },
-                None => warn!(wish = word, "somebody asks for what this boathook does not know"),
+                None => warn!(wish = name, "somebody asks for what this boathook does not know"),
             }
             self.last = number;
         }

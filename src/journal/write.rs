@@ -1,19 +1,22 @@
 //! From a batch to rows.
 
-use std::borrow::Cow;
+mod runs;
+
 use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::{Arc, Weak};
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::Journal;
-use super::batch::{AttemptChange, Batch, Call, Reads, RunChange, attempts};
+use super::batch::{Batch, Call, Reads};
+use super::columns::{clamped, kind_word, nanoseconds, to_json};
 use crate::hook::{Cleanup, Hook};
-use crate::lifecycle::{EngineId, Event, Life, Subject, SubjectKind};
-use crate::run::{Debt, DebtState, Outcome, RunState};
+use crate::lifecycle::{EngineId, Event, Life, Subject};
+use crate::run::{Debt, DebtState, RunId};
+
+use runs::put_run;
 
 /// How many hooks, clean-ups and events the number of which is known without asking: as many as one
 /// batch may have.
@@ -74,6 +77,16 @@ impl Written {
 }
 
 impl Store {
+    pub(super) fn new(connection: Connection) -> Store {
+        Store { connection, written: Written::default() }
+    }
+
+    /// Puts another connection to the same file in place of this one.
+    pub(super) fn replace(&mut self, connection: Connection) {
+        self.written.forget();
+        drop(mem::replace(&mut self.connection, connection));
+    }
+
     /// Writes a batch in one transaction; done when it is on disk.
     pub(super) fn put(&mut self, batch: &Batch<'_>) -> rusqlite::Result<()> {
         let put = self.try_put(batch);
@@ -115,137 +128,6 @@ impl Store {
     }
 }
 
-const INSERT_RUN: &str = "INSERT INTO run (number, id, hook, point, phase, engine, subject_kind, subject_id, \
-    subject_name, passage, cause, debt, state, attempts, planned_at, due_at, concluded_at, conclusion, overtook, \
-    recipe, event, batch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-    ?18, ?19, ?20, ?21, ?22)";
-
-const UPDATE_RUN: &str = "UPDATE run SET state = ?2, attempts = max(attempts, ?3), due_at = ?4, \
-    concluded_at = ?5, conclusion = ?6, overtook = max(overtook, ?7) WHERE number = ?1";
-
-const UPDATE_BATCH: &str = "UPDATE run SET batch = ?2 WHERE number = ?1";
-
-const UPDATE_LAST: &str = "UPDATE run SET started_at = coalesce(?2, started_at), ended_at = ?3, outcome = ?4, \
-    exit_code = ?5 WHERE number = ?1";
-
-fn put_run(rows: &Connection, written: &mut Written, change: &RunChange<'_>) -> rusqlite::Result<()> {
-    let conclusion = match change.state {
-        RunState::Concluded(conclusion) => Some(conclusion.name()),
-        _ => None,
-    };
-    let begun = change.attempts.last().map_or(0, |it| it.attempt).max(attempts(change.state));
-    let (due_at, concluded_at) = (change.due_at.map(nanoseconds), change.concluded_at.map(nanoseconds));
-    if let Some(run) = change.planned {
-        let (event, subject) = (&run.event, &run.event.subject);
-        let batch = change.gathered.unwrap_or(run).batch.as_ref().map(json).transpose()?;
-        let recipe = recipe(rows, &mut written.hooks, &run.hook)?;
-        let event_number = event_number(rows, &mut written.events, event)?;
-        rows.prepare_cached(INSERT_RUN)?.execute(params![
-            change.number,
-            run.id.as_str(),
-            run.hook.name.as_str(),
-            event.point.name(),
-            run.phase.name(),
-            subject.engine.to_string(),
-            kind_word(subject.kind),
-            &*subject.id,
-            event.facts.name.as_deref(),
-            event.passage,
-            event.cause.name(),
-            run.debt.as_ref().map(|it| it.as_str()),
-            state_word(change.state),
-            begun,
-            nanoseconds(run.planned_at),
-            due_at,
-            concluded_at,
-            conclusion,
-            change.overtook,
-            recipe,
-            event_number,
-            batch,
-        ])?;
-    } else {
-        let (state, overtook) = (state_word(change.state), change.overtook);
-        let row = params![change.number, state, begun, due_at, concluded_at, conclusion, overtook];
-        rows.prepare_cached(UPDATE_RUN)?.execute(row)?;
-        if let Some(batch) = change.gathered.and_then(|it| it.batch.as_ref()) {
-            rows.prepare_cached(UPDATE_BATCH)?.execute(params![change.number, json(batch)?])?;
-        }
-    }
-    change.attempts.iter().try_for_each(|it| put_attempt(rows, change.number, it))?;
-    change.attempts.last().map_or(Ok(()), |it| put_last(rows, change.number, it))
-}
-
-/// Repeats what people ask for of the last attempt in the row of its run.
-fn put_last(rows: &Connection, run: i64, last: &AttemptChange<'_>) -> rusqlite::Result<()> {
-    let (ended_at, outcome) = last.ended.map(|(at, outcome, _)| (at, outcome)).unzip();
-    rows.prepare_cached(UPDATE_LAST)?.execute(params![
-        run,
-        last.started_at.map(nanoseconds),
-        ended_at.map(nanoseconds),
-        outcome.map(Outcome::name),
-        outcome.and_then(|it| Ending::of(it).exit_code),
-    ])?;
-    Ok(())
-}
-
-const INSERT_ATTEMPT: &str = "INSERT INTO attempt (run, attempt, started_at, ended_at, outcome, exit_code, signal, \
-    reason, stdout, stdout_bytes, stderr, stderr_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-
-const UPDATE_ATTEMPT: &str = "UPDATE attempt SET started_at = coalesce(?3, started_at), ended_at = ?4, \
-    outcome = ?5, exit_code = ?6, signal = ?7, reason = ?8, stdout = ?9, stdout_bytes = ?10, stderr = ?11, \
-    stderr_bytes = ?12 WHERE run = ?1 AND attempt = ?2";
-
-fn put_attempt(rows: &Connection, run: i64, change: &AttemptChange<'_>) -> rusqlite::Result<()> {
-    let is_new = change.started_at.is_some();
-    let mut statement = rows.prepare_cached(if is_new { INSERT_ATTEMPT } else { UPDATE_ATTEMPT })?;
-    let (ended_at, outcome, output) = match change.ended {
-        Some((at, outcome, output)) => (Some(at), Some(outcome), Some(output)),
-        None => (None, None, None),
-    };
-    let ending = outcome.map(Ending::of).unwrap_or_default();
-    let (stdout, stderr) = output.map(|it| (&it.stdout, &it.stderr)).unzip();
-    statement.execute(params![
-        run,
-        change.attempt,
-        change.started_at.map(nanoseconds),
-        ended_at.map(nanoseconds),
-        outcome.map(Outcome::name),
-        ending.exit_code,
-        ending.signal,
-        ending.reason,
-        stdout.map_or("", |it| &it.text),
-        stdout.map_or(0, |it| clamped(it.bytes_total)),
-        stderr.map_or("", |it| &it.text),
-        stderr.map_or(0, |it| clamped(it.bytes_total)),
-    ])?;
-    Ok(())
-}
-
-/// What there is to an outcome besides its name.
-#[derive(Default)]
-struct Ending<'a> {
-    exit_code: Option<i32>,
-    signal: Option<i32>,
-    reason: Option<Cow<'a, str>>,
-}
-
-impl Ending<'_> {
-    fn of(outcome: &Outcome) -> Ending<'_> {
-        match outcome {
-            Outcome::Exited(status) => Ending { exit_code: Some(*status), ..Ending::default() },
-            Outcome::Signaled(signal) => Ending { signal: Some(*signal), ..Ending::default() },
-            Outcome::NotStarted(why) | Outcome::Unreachable(why) => {
-                Ending { reason: Some(why.into()), ..Ending::default() }
-            }
-            Outcome::Answered(status) => {
-                Ending { reason: Some(status.to_string().into()), ..Ending::default() }
-            }
-            Outcome::TimedOut | Outcome::Interrupted => Ending::default(),
-        }
-    }
-}
-
 const PUT_DEBT: &str = "INSERT INTO debt (id, hook, engine, subject_kind, subject_id, subject_name, object, passage, \
     state, run, opened_at, closed_at, cleanup, event, setups) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
     ?11, ?12, ?13, ?14, ?15) ON CONFLICT (id) DO UPDATE SET subject_kind = excluded.subject_kind, \
@@ -271,12 +153,12 @@ fn put_debt(rows: &Connection, written: &mut Written, debt: &Debt) -> rusqlite::
         debt.object.as_deref(),
         debt.passage,
         debt.state.name(),
-        run.map(|it| it.as_str()),
+        run.map(RunId::as_str),
         nanoseconds(debt.opened_at),
         debt.closed_at.map(nanoseconds),
         cleanup,
         event,
-        json(&debt.setups)?,
+        to_json(&debt.setups)?,
     ])?;
     Ok(())
 }
@@ -286,7 +168,7 @@ fn recipe<T: Serialize>(rows: &Connection, kept: &mut Kept<T>, value: &Arc<T>) -
     if let Some(number) = kept.get(value) {
         return Ok(number);
     }
-    let content = json(&**value)?;
+    let content = to_json(&**value)?;
     let mut find = rows.prepare_cached("SELECT number FROM recipe WHERE content = ?1")?;
     let number = match find.query_row([&content], |row| row.get(0)).optional()? {
         Some(number) => number,
@@ -300,7 +182,8 @@ fn event_number(rows: &Connection, kept: &mut Kept<Event>, event: &Arc<Event>) -
     if let Some(number) = kept.get(event) {
         return Ok(number);
     }
-    let number = rows.prepare_cached("INSERT INTO event (content) VALUES (?1)")?.insert([json(&**event)?])?;
+    let number =
+        rows.prepare_cached("INSERT INTO event (content) VALUES (?1)")?.insert([to_json(&**event)?])?;
     kept.insert(event, number);
     Ok(number)
 }
@@ -331,7 +214,7 @@ fn put_life(
             subject.engine.to_string(),
             kind,
             &*subject.id,
-            json(life)?
+            to_json(life)?
         ]),
         None if written.lives.contains(subject) => {
             rows.prepare_cached(DELETE_LIFE)?.execute(params![subject.engine.to_string(), kind, &*subject.id])
@@ -365,54 +248,4 @@ fn put_reads(rows: &Connection, written: &Written, reads: &Reads<'_>) -> rusqlit
 
 fn count(reads: &Reads<'_>) -> u64 {
     reads.marks.len() as u64
-}
-
-/// An instant as the file has it. It reaches from 1677 to 2262; what lies beyond is put at the edge.
-pub(super) fn nanoseconds(at: Timestamp) -> i64 {
-    let edge = if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX };
-    i64::try_from(at.as_nanosecond()).unwrap_or(edge)
-}
-
-fn clamped(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn json(value: &(impl Serialize + ?Sized)) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-}
-
-/// The word for a kind; unlike [`SubjectKind::name`] another one for each.
-pub(super) const fn kind_word(kind: SubjectKind) -> &'static str {
-    match kind {
-        SubjectKind::Container => "container",
-        SubjectKind::Creation => "creation",
-        SubjectKind::Network => "network",
-        SubjectKind::Volume => "volume",
-        SubjectKind::Image => "image",
-        SubjectKind::Engine => "engine",
-        SubjectKind::Call => "call",
-    }
-}
-
-pub(super) const fn state_word(state: RunState) -> &'static str {
-    match state {
-        RunState::Planned => "planned",
-        RunState::Running { .. } => "running",
-        RunState::Attempted { .. } => "attempted",
-        RunState::Waiting { .. } => "waiting",
-        RunState::Concluded(_) => "concluded",
-    }
-}
-
-/// A store in memory, with nothing known of it.
-impl Store {
-    pub(super) fn new(connection: Connection) -> Store {
-        Store { connection, written: Written::default() }
-    }
-
-    /// Puts another connection to the same file in place of this one.
-    pub(super) fn replace(&mut self, connection: Connection) {
-        self.written.forget();
-        drop(mem::replace(&mut self.connection, connection));
-    }
 }

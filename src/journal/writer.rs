@@ -17,7 +17,7 @@ use super::batch::Batch;
 use super::failure::{is_of_the_store, why};
 use super::lock::Lock;
 use super::open::{connect, settle};
-use super::queue::{Overtaken, Shared, Unit, Urgent};
+use super::queue::{Overtaken, PLENTY, Shared, Unit, Urgent};
 use super::retention::Pruning;
 use super::wish::{Wish, Wishes};
 use super::write::Store;
@@ -25,9 +25,6 @@ use super::write::Store;
 /// How long what was appended gathers before it is written: what comes and goes meanwhile costs
 /// nothing, and a crash takes no more than this.
 const GATHERING: Duration = Duration::from_millis(25);
-
-/// How many entries make it worth not to wait longer.
-const PLENTY: usize = 2_048;
 
 /// How many entries one transaction holds at most: some 30 ms of work, for which a gate may have to
 /// wait.
@@ -125,6 +122,7 @@ impl Writer {
         let mut queue = self.shared.queue();
         loop {
             let now = Instant::now();
+            let are_chores_late = self.chores_at + CHORES <= now;
             if !queue.urgent.is_empty() {
                 let count = queue.urgent.len().min(URGENT_MAX);
                 let mut urgent: Vec<Urgent> = queue.urgent.drain(..count).collect();
@@ -137,10 +135,10 @@ impl Writer {
             }
             let gathered_at = queue.since.map(|it| it + GATHERING);
             let is_plenty = queue.waiting >= PLENTY || (queue.closed && queue.waiting > 0);
-            if is_plenty || gathered_at.is_some_and(|it| it <= now) {
+            if !are_chores_late && (is_plenty || gathered_at.is_some_and(|it| it <= now)) {
                 return Task::Behind(queue.take_behind(ENTRIES_MAX));
             }
-            if queue.closed {
+            if queue.closed && queue.waiting == 0 {
                 return Task::End;
             }
             if self.chores_at <= now || queue.accepted {
