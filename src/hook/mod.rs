@@ -5,6 +5,7 @@
 //! container is not always known as a whole.
 
 mod condition;
+mod due;
 mod logic;
 mod order;
 mod pattern;
@@ -24,6 +25,7 @@ use crate::launch::Launch;
 use crate::lifecycle::{Point, PointSet};
 
 pub use condition::{Condition, ExitTest, LabelPattern, Obstacle, Test};
+pub use due::{NeverDue, NeverOwed, Standing};
 pub use logic::Match;
 pub use pattern::{Pattern, PatternError};
 
@@ -317,13 +319,11 @@ impl HookSet {
     /// that deny without a process come first: they cost nothing, and may make running a program
     /// needless. None of them is `after` one that needs a process.
     pub fn new(hooks: &[Arc<Hook>]) -> HookSet {
-        let mut set = HookSet { at: vec![Vec::new(); Point::ALL.len()], points: PointSet::EMPTY };
+        let points = hooks.iter().flat_map(|it| it.listens().iter().collect::<Vec<_>>()).collect();
+        let mut set = HookSet { at: vec![Vec::new(); Point::ALL.len()], points };
         for &point in Point::ALL {
             let mut here: Vec<_> = hooks.iter().filter(|it| it.at.contains(point)).cloned().collect();
             here.sort_by_key(|it| !matches!(it.action, Action::Deny { .. }));
-            if !here.is_empty() {
-                set.points.insert(point);
-            }
             set.at[point as usize] = order::in_order(here);
         }
         set
@@ -339,7 +339,7 @@ impl HookSet {
         self.at.iter().flatten().filter_map(|it| it.group.as_ref())
     }
 
-    /// The points at which any hook listens.
+    /// The points at which any hook listens, or the clean-up of one falls due.
     pub fn points(&self) -> PointSet {
         self.points
     }
