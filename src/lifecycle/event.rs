@@ -60,6 +60,10 @@ pub struct Detail {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub old_name: Option<String>,
+    /// The clean-up that was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DebtDetail")]
+    pub debt: Option<DebtDetail>,
 }
 
 /// A network, as far as an event tells.
@@ -84,6 +88,16 @@ pub struct VolumeDetail {
     pub driver: Option<String>,
     /// Where it is mounted in the container.
     pub destination: Option<String>,
+}
+
+/// A clean-up, as far as an event tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Debt")]
+pub struct DebtDetail {
+    /// The name of the hook whose clean-up it is, as it was when the set-up began.
+    pub hook: String,
+    /// The id of the run that cleaned up, or tried to.
+    pub run: String,
 }
 
 /// Who brought an event about.

@@ -4,6 +4,8 @@
 //! that a shell script can use as they are; the document on standard input holds everything.
 //! What is not known is not set.
 
+mod setup;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,6 +22,8 @@ use crate::hook::Action;
 use crate::launch::Person;
 use crate::lifecycle::{Cause, Detail, Event, Facts, Mount, NetworkAttachment, Point, Reason, SubjectKind};
 use crate::run::{NESTED_HEADER, Phase, Run};
+
+use setup::SetupDocument;
 
 /// The version of the contract: environment, document, reply, exit status.
 pub const CONTRACT: u32 = 1;
@@ -54,9 +58,9 @@ impl Attempt<'_> {
 /// `HOOK_EVENT_FILE` names: version 1.
 ///
 /// A value that is not known is null. Every key is always there, except for `network`, `volume`,
-/// `image`, `command` and `old_name`, which are there at the points that are about one, and `events`
-/// and `more_events`, which a hook with `debounce` is told instead of a subject. Later releases may
-/// add keys, and words to `point`, `phase`, `cause` and `reason`, without a new version: pass over
+/// `image`, `command`, `old_name` and `debt`, which are there at the points that are about one, and
+/// `events` and `more_events`, which a hook with `debounce` is told instead of a subject. Later releases may
+/// add keys, and words to `point`, `phase`, `cause`, `reason` and `outcome`, without a new version: pass over
 /// what you do not know.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "What a boathook hook is told", extend("$id" = "urn:boathook:contract:document:v1"))]
@@ -72,8 +76,8 @@ pub struct Document<'a> {
     attempt: u32,
     /// The name of the hook in the configuration.
     hook: &'a str,
-    /// The point that was reached. At gates, which are `api` and those with `pre_` in their names,
-    /// Docker waits for the hook, which may deny.
+    /// The point that was reached; for a clean-up, the one that made it due. At gates, which are `api`
+    /// and those with `pre_` in their names, Docker waits for the hook, which may deny.
     #[schemars(extend("enum" = Point::ALL.iter().map(|it| it.name()).collect::<Vec<_>>()))]
     point: &'a str,
     /// Which half of the hook this is.
@@ -117,6 +121,9 @@ pub struct Document<'a> {
     /// The API call that Docker holds back until the hook has answered; null where it waits for
     /// nobody.
     request: Option<RequestDocument<'a>>,
+    /// What a clean-up has to clean up after: the set-ups of the hook that have begun since the last
+    /// clean-up, oldest first, mostly one; null where the hook sets something up.
+    setup: Option<Vec<SetupDocument<'a>>>,
     /// The events that one run of a hook with `debounce` answers together, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<EventDocument<'a>>")]
@@ -259,6 +266,7 @@ impl<'a> Document<'a> {
                 user: it.user.as_deref(),
                 body: it.body.as_ref(),
             }),
+            setup: SetupDocument::all(run),
             events: run.batch.as_ref().map(|it| it.events.iter().map(|it| EventDocument::of(it)).collect()),
             more_events: run.batch.as_ref().map(|it| it.more),
         }

@@ -99,7 +99,8 @@ fn smallest() -> Value {
             "id": null, "name": null, "image": null, "image_id": null, "hostname": null, "user": null,
             "privileged": null, "auto_remove": null, "pid": null, "netns": null, "created_at": null
         },
-        "networks": null, "mounts": null, "labels": null, "exit": null, "request": null
+        "networks": null, "mounts": null, "labels": null, "exit": null, "request": null,
+        "setup": null
     })
 }
 
@@ -137,6 +138,28 @@ fn a_document_of_which_nothing_is_known_is_a_document() {
 }
 
 #[test]
+fn what_a_clean_up_is_told_is_a_document() {
+    let mut document = smallest();
+    document["phase"] = json!("cleanup");
+    document["cause"] = json!("aborted");
+    document["setup"] = json!([
+        {"run": "01j", "outcome": "exited", "exit_code": 0, "stdout": "", "state": {"port": 80}},
+        {"run": "01k", "outcome": null, "exit_code": null, "stdout": "", "state": null},
+    ]);
+
+    assert_eq!(Validator::closed().mistakes(&document), None);
+}
+
+#[test]
+fn what_is_told_of_a_clean_up_that_was_given_up_is_a_document() {
+    let mut document = smallest();
+    document["point"] = json!("debt.given_up");
+    document["debt"] = json!({"hook": "firewall", "run": "01k"});
+
+    assert_eq!(Validator::closed().mistakes(&document), None);
+}
+
+#[test]
 fn what_is_no_document_is_refused() {
     for (key, value) in [
         ("contract", json!(2)),
@@ -153,6 +176,9 @@ fn what_is_no_document_is_refused() {
         ("container", json!({})),
         ("subject", json!({"kind": "pod", "id": null, "name": null})),
         ("network", json!({"id": 1})),
+        ("debt", json!({"hook": "h"})),
+        ("setup", json!([{"run": "01k"}])),
+        ("setup", json!({})),
     ] {
         let mut document = smallest();
         document[key] = value;
