@@ -50,7 +50,7 @@ table! {
         ])),
         /// Who brought the event about.
         cause: Shape::OneOrMany(&Shape::Either(&[
-            Shape::Words(|| Cause::ALL.map(Cause::name).into()),
+            Shape::Words(|| CAUSES.map(Cause::name).into()),
             pattern::SHAPE,
         ])),
         /// The point, for hooks that listen at several.
@@ -81,8 +81,10 @@ table! {
     }
 }
 
-/// Reasons and causes that boathook knows and this version does not tell.
-const REASONS_LATER: [&str; 1] = ["daemon"];
+/// The causes that an event can have. `aborted` is told to clean-ups alone, which have no `when`.
+const CAUSES: [Cause; 3] = [Cause::Api, Cause::Engine, Cause::Reconcile];
+
+/// Causes that boathook knows and this version does not tell.
 const CAUSES_LATER: [&str; 1] = ["replay"];
 
 /// How deep tables may stand in tables: more than anybody can read, and a small part of what a stack
@@ -230,21 +232,24 @@ fn event(field: &Field, at: Option<PointSet>, report: &mut Report) -> Option<Poi
 
 fn reason(field: &Field, report: &mut Report) -> Option<Test> {
     let all = Reason::ALL.map(|it| (it.name(), it));
-    let reasons = report.parse_each(field, |node| words(node, &all, closed(&all, &REASONS_LATER)))?;
+    let reasons = report.parse_each(field, |node| words(node, &all, |it| scalar::one_of(it, &all)))?;
     Some(Test::Reason(reasons.concat()))
 }
 
 fn cause(field: &Field, report: &mut Report) -> Option<Test> {
-    let all = Cause::ALL.map(|it| (it.name(), it));
-    let causes = report.parse_each(field, |node| words(node, &all, closed(&all, &CAUSES_LATER)))?;
+    let all = CAUSES.map(|it| (it.name(), it));
+    let causes = report.parse_each(field, |node| words(node, &all, |it| a_cause(it, &all)))?;
     Some(Test::Cause(causes.concat()))
 }
 
-/// A reader of one word of a closed set, of which some words come later.
-fn closed<T: Copy>(now: &[(&'static str, T)], afterwards: &[&str]) -> impl Fn(&Node) -> Result<T, Wrong> {
-    move |node| match scalar::text(node)? {
-        text if afterwards.contains(&text) => Err(later(text)),
-        _ => scalar::one_of(node, now),
+fn a_cause(node: &Node, all: &[(&'static str, Cause)]) -> Result<Cause, Wrong> {
+    match scalar::text(node)? {
+        text if CAUSES_LATER.contains(&text) => Err(later(text)),
+        text if text == Cause::Aborted.name() => {
+            let message = "is never `aborted` where a hook sets something up: only clean-ups are told so";
+            Err(Wrong::new("never", message).help("remove it: a `cleanup` runs for whatever was set up"))
+        }
+        _ => scalar::one_of(node, all),
     }
 }
 
