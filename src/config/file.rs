@@ -18,6 +18,7 @@ use super::scalar;
 use super::shape::{Preset, Shape};
 use super::table::{Field, Outline, later, table};
 use super::ties::Ties;
+use super::upkeep::{self, ReconcileDraft, Retention, RetentionDraft};
 use super::written::{Piece, Written};
 use crate::hook::{Deadline, Hook, Outage};
 
@@ -26,9 +27,6 @@ pub(super) type FindIn<'a> = &'a dyn Fn(&str, &Path) -> Result<PathBuf, Wrong>;
 
 /// The most runs at once: each is a process, two open files and its output.
 const CONCURRENCY_MAX: i64 = 1024;
-
-/// Bounds of what is kept of a run's output. It is in memory while the hook runs.
-const OUTPUT_BYTES: std::ops::RangeInclusive<u64> = 1024..=16 * 1024 * 1024;
 
 /// The version of the format.
 const VERSION: i64 = 1;
@@ -57,12 +55,14 @@ table! {
         concurrency: Shape::Number(1..=CONCURRENCY_MAX) => Preset::Number(Config::CONCURRENCY.get() as u64),
         /// How much is kept of what has been.
         retention: Shape::Table(RetentionDraft::keys),
+        /// How what is there is compared with what is known.
+        reconcile: Shape::Table(ReconcileDraft::keys),
         /// How long running hooks may go on when boathook is told to stop.
         drain: Shape::Duration(Zero::Allowed) => Preset::Span(Config::DRAIN),
         /// The hooks, in the order in which they run at a point.
         hooks: Shape::List(&Shape::Table(HookDraft::keys)),
     }
-    later { "reconcile", "control" }
+    later { "control" }
     synonyms { "hook": "hooks", "host": "docker", "socket": "docker", "name": "plugin" }
     required { "version" }
 }
@@ -77,16 +77,6 @@ table! {
     }
     later {}
     synonyms { "deadline": "timeout", "grace": "kill_after" }
-}
-
-table! {
-    /// `retention`, as written.
-    RetentionDraft, "`retention`" {
-        /// How much of what a run prints is kept, of each of its two streams: 1KiB to 16MiB.
-        output: Shape::Size => Preset::Bytes(Config::OUTPUT_BYTES_MAX as u64),
-    }
-    later { "runs" }
-    synonyms { "logs": "output" }
 }
 
 /// The configuration that `written` describes, or `None` once everything wrong with it is in `report`.
@@ -175,10 +165,12 @@ impl FileDraft {
         let outage =
             report.parse_or(self.outage.as_ref(), Outage::default(), |it| scalar::one_of(it, &OUTAGES));
         let concurrency = report.parse_or(self.concurrency.as_ref(), Config::CONCURRENCY, concurrency);
-        let output_bytes_max = self.output(report);
+        let retention = upkeep::retention(self.retention.as_ref(), report);
+        let reconcile_every = upkeep::reconcile(self.reconcile.as_ref(), report);
         let drain =
             report.parse_or(self.drain.as_ref(), Config::DRAIN, |it| quantity::duration(it, Zero::Allowed));
         version.and(self.outline.sound())?;
+        let Retention { runs: retention_runs, output_bytes_max } = retention?;
         Some(Config {
             path: main.absolute(),
             named: main.path.clone(),
@@ -188,7 +180,9 @@ impl FileDraft {
             outage: outage?,
             gate_deadline: basis.gate_deadline?,
             concurrency: concurrency?,
-            output_bytes_max: output_bytes_max?,
+            output_bytes_max,
+            retention_runs,
+            reconcile_every: reconcile_every?,
             drain: drain?,
             hooks: Vec::new(),
             origins: BTreeMap::new(),
@@ -199,15 +193,6 @@ impl FileDraft {
     fn plugin(&self, report: &mut Report) -> Option<PluginName> {
         let Some(field) = &self.plugin else { return Some(PluginName::default()) };
         PluginDraft::read(&field.value, report)?.resolve(report)
-    }
-
-    fn output(&self, report: &mut Report) -> Option<usize> {
-        let Some(field) = &self.retention else { return Some(Config::OUTPUT_BYTES_MAX) };
-        let draft = RetentionDraft::read(&field.value, report)?;
-        let output = report.parse_or(draft.output.as_ref(), Config::OUTPUT_BYTES_MAX, |it| {
-            quantity::size(it, OUTPUT_BYTES).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
-        });
-        draft.outline.sound().and(output)
     }
 
     /// What the file says about all hooks.

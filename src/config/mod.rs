@@ -45,6 +45,7 @@ mod source;
 mod syntax;
 mod table;
 mod ties;
+mod upkeep;
 mod written;
 
 use std::collections::BTreeMap;
@@ -87,6 +88,10 @@ pub struct Config {
     pub concurrency: NonZeroUsize,
     /// How much of a run's output is kept.
     pub output_bytes_max: usize,
+    /// How long runs that have ended are kept, and debts that are paid.
+    pub retention_runs: Duration,
+    /// How often the engine's list is compared with what is known.
+    pub reconcile_every: Duration,
     /// How long running hooks may go on when boathook is told to stop. Zero: not at all.
     pub drain: Duration,
     /// The hooks; no two share a name. Those of the file, then those of the drop-ins, but one that
@@ -112,6 +117,10 @@ impl Config {
     pub const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
     /// How much of a run's output is kept if the file does not say.
     pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+    /// How long runs that have ended are kept if the file does not say.
+    pub const RETENTION_RUNS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    /// How often the engine's list is compared with what is known if the file does not say.
+    pub const RECONCILE_EVERY: Duration = Duration::from_secs(60);
     /// How long running hooks may go on at the end if the file does not say.
     pub const DRAIN: Duration = Duration::from_secs(10);
 }

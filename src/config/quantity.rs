@@ -8,11 +8,11 @@ use super::node::{Node, Value};
 use super::report::{Wrong, quoted};
 use super::scalar::wants;
 
-/// The longest span of time that any key takes. Clocks can add it without overflow.
+/// The longest span of time that most keys take: what takes longer is not waited for.
 const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Units of time, the longest first, in milliseconds.
-const TIMES: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const TIMES: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Units of size, the largest first, in bytes.
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
@@ -26,18 +26,35 @@ pub(super) enum Zero {
 
 /// A span of time: `500ms`, `30s`, `1m30s`.
 pub(super) fn duration(node: &Node, zero: Zero) -> Result<Duration, Wrong> {
-    let text = scalar(node, "a span of time, such as `30s`")?;
-    let millis = match measure(text, &TIMES) {
-        Ok(millis) => millis,
-        Err(Fault::NoUnit) if text == "0" && zero == Zero::Allowed => 0,
-        Err(fault) => return Err(fault.of_time(text)),
-    };
-    match Duration::from_millis(millis) {
+    match span(node, zero)? {
         Duration::ZERO if zero == Zero::Refused => {
             Err(Wrong::new("zero", "is zero, which leaves no time at all").help("write at least `1ms`"))
         }
         span if span > DURATION_MAX => Err(too_long()),
         span => Ok(span),
+    }
+}
+
+/// A span of time within `range`, which may go beyond what others take: `12h`, `90d`.
+pub(super) fn duration_within(node: &Node, range: RangeInclusive<Duration>) -> Result<Duration, Wrong> {
+    let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
+    let bounds =
+        |message: String| Wrong::new("range", message).help(format!("write a span from `{from}` to `{to}`"));
+    match node.text() {
+        Some("off" | "never" | "none" | "no" | "false") => Err(bounds("cannot be turned off".to_owned())),
+        _ => match span(node, Zero::Allowed)? {
+            span if range.contains(&span) => Ok(span),
+            span => Err(bounds(format!("is {}, out of its range", show_duration(span)))),
+        },
+    }
+}
+
+fn span(node: &Node, zero: Zero) -> Result<Duration, Wrong> {
+    let text = scalar(node, "a span of time, such as `30s`")?;
+    match measure(text, &TIMES) {
+        Ok(millis) => Ok(Duration::from_millis(millis)),
+        Err(Fault::NoUnit) if text == "0" && zero == Zero::Allowed => Ok(Duration::ZERO),
+        Err(fault) => Err(fault.of_time(text)),
     }
 }
 
@@ -142,7 +159,7 @@ fn measure<'t>(text: &'t str, units: &[(&str, u64)]) -> Result<u64, Fault<'t>> {
 
 impl Fault<'_> {
     fn of_time(&self, text: &str) -> Wrong {
-        let units = "the units are `ms`, `s`, `m` and `h`";
+        let units = "the units are `ms`, `s`, `m`, `h` and `d`";
         match self {
             Fault::NoUnit if text.chars().all(|c| c.is_ascii_digit()) => {
                 let message = format!("is a number without a unit, write `{text}s` or `{text}ms`");
@@ -206,6 +223,7 @@ fn time_unit(unit: &str) -> Option<&'static str> {
         "ms" | "msec" | "millis" | "milliseconds" => Some("ms"),
         "m" | "min" | "mins" | "minute" | "minutes" => Some("m"),
         "h" | "hr" | "hour" | "hours" => Some("h"),
+        "d" | "day" | "days" => Some("d"),
         _ => None,
     }
 }
@@ -226,7 +244,7 @@ fn not_a(text: &str, what: &str, help: &str) -> Wrong {
 
 fn too_long() -> Wrong {
     Wrong::new("range", "is longer than 30 days")
-        .help(format!("check the unit: {}", listed(["ms", "s", "m", "h"], "or")))
+        .help(format!("check the unit: {}", listed(["ms", "s", "m", "h", "d"], "or")))
 }
 
 fn scalar<'n>(node: &'n Node, what: &str) -> Result<&'n str, Wrong> {
@@ -240,7 +258,7 @@ fn scalar<'n>(node: &'n Node, what: &str) -> Result<&'n str, Wrong> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Node, Value, Zero, duration, show_duration, size};
+    use super::{Node, Value, Zero, duration, duration_within, show_duration, size};
 
     fn node(text: &str) -> Node {
         Node { span: 0..0, value: Value::Scalar { text: text.to_owned(), quoted: false } }
@@ -256,6 +274,7 @@ mod tests {
         assert_eq!(millis("30s"), Ok(30_000));
         assert_eq!(millis("1h30m"), Ok(5_400_000));
         assert_eq!(millis("1m1ms"), Ok(60_001));
+        assert_eq!(millis("1d12h"), Ok(129_600_000));
     }
 
     #[test]
@@ -273,7 +292,8 @@ mod tests {
             ("5sec", "unit"),
             ("s", "number"),
             ("soon", "number"),
-            ("31d", "unit"),
+            ("31d", "range"),
+            ("1w", "unit"),
             ("99999999999999999999s", "range"),
             ("18446744073709551615h", "range"),
             ("721h", "range"),
@@ -286,6 +306,19 @@ mod tests {
     fn zero_is_a_span_of_time_only_where_it_means_something() {
         for text in ["0", "0s", "0ms"] {
             assert_eq!(duration(&node(text), Zero::Allowed), Ok(Duration::ZERO), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_of_time_may_have_a_range_of_its_own() {
+        let range = Duration::from_secs(60)..=Duration::from_secs(90 * 24 * 60 * 60);
+        let within = |text| duration_within(&node(text), range.clone()).map_err(|it| it.code);
+
+        assert_eq!(within("90d"), Ok(Duration::from_secs(90 * 24 * 60 * 60)));
+        for (text, code) in
+            [("59s", "range"), ("0", "range"), ("91d", "range"), ("off", "range"), ("5", "no-unit")]
+        {
+            assert_eq!(within(text), Err(code), "{text}");
         }
     }
 
@@ -313,7 +346,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_read_again() {
-        for text in ["500ms", "30s", "1m30s", "2h"] {
+        for text in ["500ms", "30s", "1m30s", "2h", "30d"] {
             assert_eq!(duration(&node(text), Zero::Refused).map(show_duration), Ok(text.to_owned()));
         }
         assert_eq!(show_duration(Duration::ZERO), "0s");

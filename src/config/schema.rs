@@ -120,7 +120,7 @@ mod tests {
         let definitions = &schema["$defs"];
         let mut written = presets(&schema);
         written["version"] = 1.into();
-        for table in ["plugin", "defaults", "retention"] {
+        for table in ["plugin", "defaults", "retention", "reconcile"] {
             written[table] = presets(&definitions[table]);
         }
         let hook = |presets: Value| {

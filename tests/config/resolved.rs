@@ -37,6 +37,8 @@ fn a_file_that_says_nothing_gives_the_defaults() {
     assert_eq!(config.concurrency.get(), 8);
     assert_eq!(config.output_bytes_max, 65_536);
     assert_eq!(config.drain, Duration::from_secs(10));
+    assert_eq!(config.retention_runs, Duration::from_secs(30 * 24 * 3600));
+    assert_eq!(config.reconcile_every, Duration::from_secs(60));
     assert!(config.hooks.is_empty());
 }
 
@@ -48,7 +50,7 @@ fn what_is_written_holds() {
         &scratch,
         "version: 1\ndocker: unix:///run/other.sock\nstate_dir: /srv/state\nplugin: {name: mine, kinds: authz}\n\
          outage: closed\ngate_deadline: 1m30s\ndefaults: {timeout: 2s, kill_after: 0s}\nconcurrency: 2\n\
-         retention: {output: 1MiB}\ndrain: 0s\nhooks:\n  - {name: h, at: post_start, exec: [hooks/sound.sh]}\n",
+         retention: {runs: 1d12h, output: 1MiB}\nreconcile: {every: 1s}\ndrain: 0s\nhooks:\n  - {name: h, at: post_start, exec: [hooks/sound.sh]}\n",
     );
 
     assert_eq!(config.docker, "unix:///run/other.sock");
@@ -59,6 +61,8 @@ fn what_is_written_holds() {
     assert_eq!(config.concurrency.get(), 2);
     assert_eq!(config.output_bytes_max, 1 << 20);
     assert_eq!(config.drain, Duration::ZERO);
+    assert_eq!(config.retention_runs, Duration::from_secs(36 * 3600));
+    assert_eq!(config.reconcile_every, Duration::from_secs(1));
     let deadline = Deadline { limit: Duration::from_secs(2), grace: Duration::ZERO };
     assert_eq!(config.hooks[0].deadline, deadline);
 }

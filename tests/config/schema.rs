@@ -11,7 +11,7 @@ use super::scratch::Scratch;
 use super::yaml;
 
 /// What an editor can see of the mistakes here: what kind of value stands where, and under which key.
-const STRUCTURAL: [&str; 33] = [
+const STRUCTURAL: [&str; 35] = [
     "booleans",
     "concurrency",
     "debounce",
@@ -41,6 +41,8 @@ const STRUCTURAL: [&str; 33] = [
     "no-unit-30",
     "no-value",
     "plugin-text",
+    "reconcile-off",
+    "reconcile-text",
     "state-dir",
     "two-actions",
     "unknown-key",
@@ -116,7 +118,7 @@ fn what_an_editor_can_see_is_wrong_by_the_schema() {
 fn what_comes_later_is_not_in_the_schema() {
     let schema = config::schema().to_string();
 
-    for key in ["\"reconcile\"", "\"listen\"", "\"net_ready\""] {
+    for key in ["\"control\"", "\"listen\"", "\"net_ready\""] {
         assert!(!schema.contains(key), "{key}");
     }
 }
