@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Origin, Report, show_duration};
-use crate::hook::{Action, Command, Hook, Method, Mode, Request};
+use crate::hook::{Action, Cleanup, Command, Hook, Method, Mode, Request};
+use crate::lifecycle::{Point, PointSet};
 
 /// How much is shown of what a hook does, in characters.
 const DOES_CHARS_MAX: usize = 48;
@@ -47,10 +48,10 @@ pub(super) enum Listing {
 fn to_json(config: &Config) -> serde_json::Value {
     let object = |hook: &Hook| {
         let origin = &config.origins[&hook.name];
-        let points: Vec<&str> = hook.at.iter().map(crate::lifecycle::Point::name).collect();
         serde_json::json!({
             "name": hook.name.as_str(),
-            "at": points,
+            "at": names(hook.at),
+            "cleanup": hook.cleanup.as_ref().map(|it| serde_json::json!({"at": names(it.at)})),
             "file": origin.file.display().to_string(),
             "replaces": origin.replaces.iter().map(|it| it.display().to_string()).collect::<Vec<_>>(),
         })
@@ -74,12 +75,18 @@ impl fmt::Display for Summary<'_> {
         let hooks = &self.0.hooks;
         if !hooks.is_empty() {
             let head = Vec::from(["HOOK", "AT", "TIMEOUT", "DOES", "WHEN"].map(str::to_owned));
-            let mut rows: Vec<Vec<String>> =
-                std::iter::once(head).chain(hooks.iter().map(|it| row(it).into())).collect();
+            let mut rows = vec![head];
+            let mut origins = vec!["FROM".to_owned()];
+            for hook in hooks {
+                rows.push(row(hook).into());
+                origins.push(from(&self.0.origins[&hook.name]));
+                if let Some(cleanup) = &hook.cleanup {
+                    rows.push(row_of_cleanup(cleanup).into());
+                    origins.push(String::new());
+                }
+            }
             if self.0.origins.values().any(|it| it.file != self.0.named) {
-                let origins = hooks.iter().map(|it| from(&self.0.origins[&it.name]));
-                let column = std::iter::once("FROM".to_owned()).chain(origins);
-                rows.iter_mut().zip(column).for_each(|(row, cell)| row.insert(1, cell));
+                rows.iter_mut().zip(origins).for_each(|(row, cell)| row.insert(1, cell));
             }
             let width = |column: usize| rows.iter().map(|it| it[column].chars().count()).max().unwrap_or(0);
             for row in &rows {
@@ -107,19 +114,37 @@ fn from(origin: &Origin) -> String {
 }
 
 fn row(hook: &Hook) -> [String; 5] {
-    let points: Vec<&str> = hook.at.iter().map(crate::lifecycle::Point::name).collect();
-    let (does, timeout) = match &hook.action {
-        Action::Deny { message } => (format!("denies: {message}"), "-".to_owned()),
-        Action::Exec(command) => (does(command), show_duration(hook.deadline.limit)),
-        Action::Http(request) => (asks(request), show_duration(hook.deadline.limit)),
+    let timeout = match &hook.action {
+        Action::Deny { .. } => "-".to_owned(),
+        Action::Exec(_) | Action::Http(_) => show_duration(hook.deadline.limit),
     };
     let does = match hook.mode {
-        Mode::Enforce => does,
-        Mode::Audit => format!("audit: {does}"),
+        Mode::Enforce => action(&hook.action),
+        Mode::Audit => format!("audit: {}", action(&hook.action)),
     };
     let does = clipped(&does, DOES_CHARS_MAX);
     let when = clipped(&hook.when.to_string(), WHEN_CHARS_MAX);
-    [hook.name.to_string(), points.join(", "), timeout, does, when]
+    [hook.name.to_string(), names(hook.at).join(", "), timeout, does, when]
+}
+
+/// The clean-up of the hook in the row above.
+fn row_of_cleanup(cleanup: &Cleanup) -> [String; 5] {
+    let does = clipped(&action(&cleanup.action), DOES_CHARS_MAX);
+    let (due, timeout) = (names(cleanup.at).join(", "), show_duration(cleanup.deadline.limit));
+    ["  cleanup".to_owned(), due, timeout, does, "for what it has set up".to_owned()]
+}
+
+fn names(points: PointSet) -> Vec<&'static str> {
+    points.iter().map(Point::name).collect()
+}
+
+/// What is done, as one would say it.
+fn action(action: &Action) -> String {
+    match action {
+        Action::Deny { message } => format!("denies: {message}"),
+        Action::Exec(command) => does(command),
+        Action::Http(request) => asks(request),
+    }
 }
 
 /// A command as one would say it.
@@ -158,10 +183,14 @@ fn clipped(text: &str, chars_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Command, Hook, Method, Origin, Request, asks, clipped, count, does, from, row};
-    use crate::hook::HookName;
+    use std::sync::Arc;
+
+    use super::{
+        Action, Cleanup, Command, Hook, Method, Origin, Point, Request, asks, clipped, count, does, from,
+        row, row_of_cleanup,
+    };
+    use crate::hook::{Deadline, HookName, Retry};
     use crate::launch::Launch;
-    use crate::lifecycle::Point;
 
     fn runs(argv: &[&str]) -> Command {
         Command {
@@ -182,6 +211,21 @@ mod tests {
         };
 
         assert_eq!(row(&hook), ["gate", "pre_create, pre_start", "-", "denies: not here", "always"]);
+    }
+
+    #[test]
+    fn a_clean_up_is_a_row_below_its_hook() {
+        let cleanup = Cleanup {
+            at: [Point::PostStop, Point::Unhealthy].into_iter().collect(),
+            action: Action::Exec(Arc::new(runs(&["hooks/firewall.sh", "close"]))),
+            deadline: Deadline::DEFAULT,
+            retry: Retry::OF_CLEANUP,
+        };
+
+        let [name, due, rest @ ..] = row_of_cleanup(&cleanup);
+
+        assert_eq!((name.as_str(), due.as_str()), ("  cleanup", "unhealthy, post_stop"));
+        assert_eq!(rest, ["30s", "runs hooks/firewall.sh close", "for what it has set up"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a hook does: `exec`, `shell`, `http` or `deny`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use super::report::{Report, Wrong};
 use super::table::Field;
 use super::{environment, http, launch, scalar};
 use crate::hook::{Action, Command};
+use crate::launch::Launch;
 use crate::lifecycle::PointSet;
 
 /// What runs the text of a `shell`.
@@ -21,25 +23,54 @@ pub(super) const MESSAGE_CHARS_MAX: usize = 500;
 /// Keys that say what a hook does.
 const KEYS: [&str; 4] = ["exec", "shell", "http", "deny"];
 
+/// A program, and its `argv`.
+pub(super) type Program = (PathBuf, Vec<OsString>);
+
+/// How the processes of a hook are set up, those of its clean-up included.
+pub(super) struct Surroundings {
+    working_dir: PathBuf,
+    environment: BTreeMap<String, String>,
+    launch: Launch,
+}
+
+impl Surroundings {
+    /// What the hook says of them, or `None` once everything wrong with it is in `report`.
+    pub(super) fn resolve(
+        draft: &HookDraft,
+        setting: &Setting<'_>,
+        report: &mut Report,
+    ) -> Option<Surroundings> {
+        let directory = setting.directory;
+        let environment =
+            environment::resolve(draft.environment.as_ref(), draft.env_file.as_ref(), directory, report);
+        let working_dir = launch::working_dir(draft, directory, report);
+        let launch = launch::resolve(draft, report);
+        Some(Surroundings { working_dir: working_dir?, environment: environment?, launch: launch? })
+    }
+
+    /// The action that runs `program` in them.
+    pub(super) fn exec(&self, (program, argv): Program) -> Action {
+        let Surroundings { working_dir, environment, launch } = self;
+        let (working_dir, environment, launch) = (working_dir.clone(), environment.clone(), launch.clone());
+        Action::Exec(Arc::new(Command { program, argv, working_dir, environment, launch }))
+    }
+}
+
 /// The action of a hook, or `None` once everything wrong with it is in `report`.
 pub(super) fn resolve(
     draft: &HookDraft,
     at: Option<PointSet>,
+    surroundings: Option<&Surroundings>,
     setting: &Setting<'_>,
     report: &mut Report,
 ) -> Option<Action> {
-    let directory = setting.directory;
-    let environment =
-        environment::resolve(draft.environment.as_ref(), draft.env_file.as_ref(), directory, report);
-    let working_dir = launch::working_dir(draft, directory, report);
-    let launch = launch::resolve(draft, report);
     let written: Vec<&Field> =
         [&draft.exec, &draft.shell, &draft.http, &draft.deny].into_iter().flatten().collect();
     for extra in written.iter().skip(1) {
         let message = format!("`{}` and `{}` in one hook: a hook does one thing", written[0].key, extra.key);
         report.push(extra.key_span.clone(), Wrong::new("actions", message).help("make two hooks of it"));
     }
-    let commands: Vec<Option<(PathBuf, Vec<OsString>)>> = [
+    let commands: Vec<Option<Program>> = [
         draft.exec.as_ref().map(|it| exec(it, setting, report)),
         draft.shell.as_ref().map(|it| shell(it, setting, report)),
     ]
@@ -52,14 +83,8 @@ pub(super) fn resolve(
         ([_], None, Some(message)) => Some(Action::Deny { message: message? }),
         ([_], Some(request), None) => Some(Action::Http(request?)),
         ([_], None, None) => {
-            let (program, argv) = commands.into_iter().next()??;
-            Some(Action::Exec(Arc::new(Command {
-                program,
-                argv,
-                working_dir: working_dir?,
-                environment: environment?,
-                launch: launch?,
-            })))
+            let program = commands.into_iter().next()??;
+            Some(surroundings?.exec(program))
         }
         ([], ..) => {
             let wrong = Wrong::new("missing", "this hook does nothing");
@@ -75,7 +100,7 @@ pub(super) fn resolve(
 }
 
 /// The program and arguments of an `exec`.
-fn exec(field: &Field, setting: &Setting<'_>, report: &mut Report) -> Option<(PathBuf, Vec<OsString>)> {
+pub(super) fn exec(field: &Field, setting: &Setting<'_>, report: &mut Report) -> Option<Program> {
     if field.value.text().is_some() {
         report.parse(field, |node| Err::<(), _>(not_a_list(node.text().unwrap_or_default())));
         return None;
@@ -109,7 +134,7 @@ fn not_a_list(written: &str) -> Wrong {
 }
 
 /// The command that runs the text of a `shell`.
-fn shell(field: &Field, setting: &Setting<'_>, report: &mut Report) -> Option<(PathBuf, Vec<OsString>)> {
+pub(super) fn shell(field: &Field, setting: &Setting<'_>, report: &mut Report) -> Option<Program> {
     let script = report.parse(field, scalar::nonempty);
     let program = report.parse(field, |_| (setting.find)(SHELL));
     let argv = ["sh", "-eu", "-c", script?].map(OsString::from);

@@ -1,26 +1,26 @@
 //! One hook, from what was written to what will run.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::action::Surroundings;
+use super::cleanup::CleanupDraft;
 use super::condition::ConditionDraft;
 use super::http::HttpDraft;
-use super::node::Node;
 use super::program::Find;
 use super::quantity::{self, Zero, show_duration};
 use super::report::{Place, Report, Wrong, quoted};
+use super::retry::{ATTEMPTS_MAX, Attempts};
 use super::scalar;
 use super::shape::{NAME, Preset, Shape};
 use super::sharing::{ConcurrencyDraft, DebounceDraft};
 use super::table::{Field, table};
 use super::ties::{Manner, Tied};
-use super::{action, condition, point, sharing};
+use super::{action, cleanup, condition, point, sharing};
 use crate::hook::{Deadline, Hook, HookName, Mode, OnFailure, Retry};
 use crate::launch::Resource;
 use crate::lifecycle::{Point, PointSet};
-
-/// The most attempts: with any pause between them, more is a loop.
-const ATTEMPTS_MAX: i64 = 1000;
 
 /// The words of `on_failure`.
 const ON_FAILURE: [(&str, OnFailure); 3] =
@@ -52,6 +52,8 @@ table! {
         kill_after: Shape::Duration(Zero::Allowed),
         /// What its failure means. Without a word a gate denies, and elsewhere it is ignored.
         on_failure: Shape::Words(|| ON_FAILURE.map(|it| it.0).into()),
+        /// How what it has set up is cleaned up. It is owed as soon as the hook has begun to set it up.
+        cleanup: Shape::Table(CleanupDraft::keys),
         /// Whether its denials count, or are only recorded.
         mode: Shape::Words(|| MODES.map(|it| it.0).into()) => Preset::Text(MODES[0].0),
         /// How often and how soon it is tried again when it fails; not at all, unless it exits with 75.
@@ -80,7 +82,7 @@ table! {
         no_new_privileges: Shape::Boolean => Preset::Flag(false),
     }
     later {
-        "cleanup", "in", "labels",
+        "in", "labels",
     }
     synonyms {
         "run": "exec", "command": "exec", "cmd": "exec", "script": "shell", "message": "deny",
@@ -138,7 +140,9 @@ impl HookDraft {
         let name = self.name(report);
         let at = self.at(report);
         let when = condition::resolve(self.when.as_ref(), at, setting.host, report);
-        let action = action::resolve(self, at, setting, report);
+        let surroundings = Surroundings::resolve(self, setting, report);
+        let action = action::resolve(self, at, surroundings.as_ref(), setting, report);
+        let cleanup = cleanup::resolve(self, at, surroundings.as_ref(), setting, report);
         let deadline = self.deadline(at, setting, report);
         let on_failure = self.on_failure(at, report);
         let mode = self.mode(at, report);
@@ -167,7 +171,7 @@ impl HookDraft {
                 deadline: deadline?,
                 on_failure: on_failure?,
                 mode: mode?,
-                cleanup: None,
+                cleanup: cleanup?.map(Arc::new),
                 after: after?.iter().filter_map(|(written, _)| HookName::parse(written)).collect(),
                 group: group?.map(|(group, _)| group),
                 debounce: debounce?,
@@ -282,7 +286,8 @@ impl HookDraft {
 
     /// The keys of this hook that only mean something if it does more than to say no.
     pub(super) fn of_a_run(&self) -> impl Iterator<Item = &Field> {
-        let keys = [&self.timeout, &self.on_failure, &self.retry, &self.concurrency, &self.debounce];
+        let keys =
+            [&self.timeout, &self.on_failure, &self.cleanup, &self.retry, &self.concurrency, &self.debounce];
         keys.into_iter().flatten().chain(self.of_a_process())
     }
 
@@ -337,30 +342,9 @@ fn too_long_for_a_gate(limit: Duration, gate: Duration) -> Wrong {
 
 impl RetryDraft {
     fn resolve(&self, report: &mut Report) -> Option<Retry> {
-        let default = Retry::ON_REQUEST;
-        let attempts = report.parse_or(self.max_attempts.as_ref(), default.max_attempts, |node| {
-            let attempts = scalar::integer(node, 1..=ATTEMPTS_MAX)?;
-            Ok(u32::try_from(attempts).expect("the range is far below 2^32"))
-        });
-        let delay =
-            report.parse_or(self.delay.as_ref(), default.delay, |it| quantity::duration(it, Zero::Allowed));
-        let longest = match (&self.max_delay, delay) {
-            (Some(field), delay) => report.parse(field, |node| longest_pause(node, delay)),
-            (None, delay) => delay.map(|it| it.max(default.max_delay)),
-        };
-        self.outline.sound()?;
-        Some(Retry { max_attempts: attempts?, delay: delay?, max_delay: longest? })
-    }
-}
-
-fn longest_pause(node: &Node, first: Option<Duration>) -> Result<Duration, Wrong> {
-    let longest = quantity::duration(node, Zero::Refused)?;
-    match first {
-        Some(first) if first > longest => {
-            let (first, longest) = (show_duration(first), show_duration(longest));
-            Err(Wrong::new("range", format!("is {longest}, less than the first `delay` of {first}"))
-                .help(format!("write at least `{first}`")))
-        }
-        _ => Ok(longest),
+        let (max, delay) = (self.max_attempts.as_ref(), self.delay.as_ref());
+        let attempts = Attempts { max, delay, max_delay: self.max_delay.as_ref() };
+        let retry = attempts.or(Retry::ON_REQUEST, report);
+        self.outline.sound().and(retry)
     }
 }

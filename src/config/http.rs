@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 
+use super::cleanup;
 use super::hook::HookDraft;
 use super::near::listed;
 use super::node::{Entry, Node, Value};
@@ -53,12 +54,17 @@ table! {
 
 /// The request that a hook sends, or `None` once everything wrong with it is in `report`.
 pub(super) fn resolve(field: &Field, draft: &HookDraft, report: &mut Report) -> Option<Arc<Request>> {
-    // Beside a program they are the program's, and two actions are the mistake.
-    let alone = draft.exec.is_none() && draft.shell.is_none();
+    // Beside a program they are the program's: of two actions, which are the mistake, or of a clean-up.
+    let alone = draft.exec.is_none() && draft.shell.is_none() && !cleanup::runs_a_program(draft);
     for idle in draft.of_a_process().filter(|_| alone) {
         let message = format!("`{}` means nothing for an `http`: no program runs", idle.key);
         report.push(idle.key_span.clone(), Wrong::new("no-effect", message).help("remove it"));
     }
+    request(field, report)
+}
+
+/// The request that `field` describes, or `None` once everything wrong with it is in `report`.
+pub(super) fn request(field: &Field, report: &mut Report) -> Option<Arc<Request>> {
     let http = HttpDraft::read(&field.value, report)?;
     let url = match &http.url {
         Some(it) => report.parse(it, url),

@@ -14,9 +14,11 @@
 //! it can of a broken file; [`schema`] tells editors the keys.
 
 mod action;
+mod cleanup;
 mod condition;
 mod document;
 mod dropin;
+mod due;
 mod environment;
 mod exit;
 mod file;
@@ -35,6 +37,7 @@ mod point;
 mod program;
 mod quantity;
 mod report;
+mod retry;
 mod salvage;
 mod scalar;
 mod schema;

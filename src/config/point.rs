@@ -25,9 +25,19 @@ const SYNONYMS: [(&str, &str); 9] = [
 
 /// The points that `field` names; never empty.
 pub(super) fn read(field: &Field, report: &mut Report) -> Option<PointSet> {
+    read_each(field, report, |_| Ok(()))
+}
+
+/// The points that `field` names, of which each must be one that `suits`; never empty.
+pub(super) fn read_each(
+    field: &Field,
+    report: &mut Report,
+    suits: impl Fn(Point) -> Result<(), Wrong>,
+) -> Option<PointSet> {
     let mut set = PointSet::EMPTY;
     let points = report.parse_each(field, |node| {
         let point = point(node)?;
+        suits(point)?;
         if set.insert(point) {
             return Ok(());
         }

@@ -141,6 +141,12 @@ mod tests {
             resolved(&hook(serde_json::json!({"concurrency": it})))
         };
         assert_eq!(group(presets(&definitions["concurrency"])), group(serde_json::json!({})));
+        let cleanup = |mut it: Value| {
+            it["exec"] = serde_json::json!(["/bin/true"]);
+            resolved(&hook(serde_json::json!({"cleanup": it})))
+        };
+        let again = serde_json::json!({"retry": presets(&definitions["cleanup.retry"])});
+        assert_eq!(cleanup(again), cleanup(serde_json::json!({})));
     }
 
     #[test]

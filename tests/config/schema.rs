@@ -11,8 +11,10 @@ use super::scratch::Scratch;
 use super::yaml;
 
 /// What an editor can see of the mistakes here: what kind of value stands where, and under which key.
-const STRUCTURAL: [&str; 35] = [
+const STRUCTURAL: [&str; 37] = [
     "booleans",
+    "cleanup-at",
+    "cleanup-keys",
     "concurrency",
     "debounce",
     "docker",
