@@ -131,7 +131,7 @@ impl Settled {
                 docker: config.docker.clone(),
                 state_dir: config.state_dir.clone(),
                 output_bytes_max: config.output_bytes_max,
-                retention: Retention::default(),
+                retention: Retention { runs: config.retention_runs, ..Retention::default() },
             },
         }
     }

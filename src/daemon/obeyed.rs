@@ -10,9 +10,6 @@ use crate::config::{Config, Good, Report, Salvaged, Written, show_duration};
 use crate::engine::{Rules, Standing};
 use crate::hook::{HookSet, Outage};
 
-/// Until the key is there.
-const RECONCILE_EVERY: Duration = Duration::from_secs(60);
-
 /// What the daemon goes by.
 #[derive(Debug)]
 pub(super) enum Obeyed {
@@ -43,7 +40,7 @@ impl Obeyed {
                 hooks: HookSet::new(&config.hooks),
                 outage: config.outage,
                 gate_deadline: config.gate_deadline,
-                reconcile_every: RECONCILE_EVERY,
+                reconcile_every: config.reconcile_every,
                 concurrency: config.concurrency.get(),
                 standing: Standing::Configured,
             },
@@ -51,7 +48,7 @@ impl Obeyed {
                 hooks: HookSet::default(),
                 outage: salvaged.outage,
                 gate_deadline: Config::GATE_DEADLINE,
-                reconcile_every: RECONCILE_EVERY,
+                reconcile_every: Config::RECONCILE_EVERY,
                 concurrency: Config::CONCURRENCY.get(),
                 standing: Standing::Unconfigured,
             },

@@ -18,7 +18,7 @@ use super::ledger::Payable;
 use super::work::{Done, Work};
 use crate::docker::{Docker, DockerError};
 use crate::hook::Hook;
-use crate::lifecycle::{Cause, Event, Point, Process, Subject, SubjectKind, Verdict};
+use crate::lifecycle::{Cause, DebtDetail, Detail, Event, Point, Process, Subject, SubjectKind, Verdict};
 use crate::run::{Conclusion, Debt, DebtState, Entry, Phase, Run, RunId};
 
 /// How long a call that was let through is believed to be under way when its answer does not come: a
@@ -259,8 +259,10 @@ impl Work {
             let container = run.event.facts.display_name();
             error!(debt = %debt.id, hook = %debt.hook, subject = %debt.subject, container,
                 "a clean-up is given up: see to it by hand, then `boathook retry` or `boathook debts --forgive`");
-            let event = Event { point: Point::DebtGivenUp, ..self.outside_life(&debt, run.event.cause) };
-            self.reach(event);
+            let event = self.outside_life(&debt, run.event.cause);
+            let told = DebtDetail { hook: debt.hook.to_string(), run: run.id.to_string() };
+            let detail = Detail { debt: Some(told), ..event.detail.as_deref().cloned().unwrap_or_default() };
+            self.reach(Event { point: Point::DebtGivenUp, detail: Some(Arc::new(detail)), ..event });
         }
     }
 
