@@ -16,7 +16,7 @@ use super::obeyed::chain;
 use super::parts::Running;
 use crate::docker::Docker;
 use crate::engine::{Engine, Parts, Rules, Work};
-use crate::journal::{self, Journal, OpenError, Opened, Remembered, Retention, Wish, Writer};
+use crate::journal::{self, Asked, Journal, OpenError, Opened, Remembered, Retention, Writer};
 use crate::runner::{Runner, Secrets, Settings, Survivors};
 use crate::source::authorization::Gatekeeper;
 use crate::source::events::EventSource;
@@ -150,7 +150,7 @@ struct Store {
     journal: Journal,
     writer: Option<Writer>,
     remembered: Remembered,
-    wishes: mpsc::Receiver<Wish>,
+    wishes: mpsc::Receiver<Asked>,
 }
 
 impl From<Result<Opened, OpenError>> for Store {

@@ -44,7 +44,7 @@ impl Work {
         match start.run.phase {
             Phase::Cleanup => self.start_clean_up(start),
             Phase::Setup if owes(&start.run) && !self.ledger.has_begun(&start.run.id) => {
-                self.start_set_up(start)
+                self.start_set_up(start);
             }
             Phase::Setup => self.begin(start),
         }

@@ -18,7 +18,9 @@ use super::ledger::Payable;
 use super::work::{Done, Work};
 use crate::docker::{Docker, DockerError};
 use crate::hook::Hook;
-use crate::lifecycle::{Cause, DebtDetail, Detail, Event, Point, Process, Subject, SubjectKind, Verdict};
+use crate::lifecycle::{
+    Cause, DebtDetail, Detail, Event, Life, Point, Process, Subject, SubjectKind, Verdict,
+};
 use crate::run::{Conclusion, Debt, DebtState, Entry, Phase, Run, RunId};
 
 /// How long a call that was let through is believed to be under way when its answer does not come: a
@@ -138,7 +140,7 @@ impl Work {
 
     /// Plans the clean-ups of what was set up for a passage that does not come about.
     fn abort_ahead(&mut self, subject: &Subject) {
-        let passage = self.tracker.life(subject).map_or(0, |it| it.passage());
+        let passage = self.tracker.life(subject).map_or(0, Life::passage);
         let ahead = self.ledger.ahead_of(subject, passage);
         self.abort(ahead);
     }

@@ -83,7 +83,7 @@ impl Ledger {
         let subject = &event.subject;
         let reaches = |cleanup: &Cleanup, setup: &Event| {
             let ends_all = is_removal(event.point);
-            let reached = cleanup.at.contains(event.point)
+            let reached = cleanup.is_due(setup.point, event.point)
                 && setup.passage <= event.passage
                 && object(setup).is_none_or(|it| object(event).is_none_or(|now| now == it));
             reached || ends_all

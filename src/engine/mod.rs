@@ -30,7 +30,7 @@ use tracing::{error, info, warn};
 
 use crate::docker::Docker;
 use crate::hook::{HookSet, Outage};
-use crate::journal::{Journal, JournalError, Remembered, Wish};
+use crate::journal::{Asked, Journal, JournalError, Remembered};
 use crate::lifecycle::{Call, EngineId, Known, Point, PointSet, Question, Signal, Subject, Verdict};
 use crate::run::{Conclusion, Entry, Run, RunId};
 use crate::runner::{Runner, Survivors};
@@ -104,7 +104,7 @@ pub struct Engine {
 /// What an engine begins with.
 struct Past {
     remembered: Remembered,
-    wishes: mpsc::Receiver<Wish>,
+    wishes: mpsc::Receiver<Asked>,
     survivors: Survivors,
 }
 
@@ -129,7 +129,7 @@ pub struct Parts {
     /// What the journal holds of the time before.
     pub remembered: Remembered,
     /// What people ask for by the command line.
-    pub wishes: mpsc::Receiver<Wish>,
+    pub wishes: mpsc::Receiver<Asked>,
     /// What a boathook before this one left running.
     pub survivors: Survivors,
     /// What runs programs.

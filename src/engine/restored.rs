@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot::Receiver;
-use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::ledger::Ledger;
 use super::work::{Done, Work};
-use crate::journal::{OpenRun, Remembered, Wish};
+use crate::journal::{Asked, OpenRun, Remembered};
 use crate::lifecycle::{Cause, EngineId, Event, Point, Stage, Subject, SubjectKind};
 use crate::run::{Conclusion, Debt, DebtState, Entry, Outcome, Output, Phase, Run, RunId, RunState};
 use crate::runner::Survivor;
@@ -122,7 +121,7 @@ impl Work {
             && self.tracker.life(&debt.subject).is_none_or(|life| {
                 life.stage() == Stage::Ended
                     && debt.passage <= life.passage()
-                    && debt.cleanup.at.contains(Point::PostStop)
+                    && debt.cleanup.is_due(debt.event.point, Point::PostStop)
             })
     }
 
@@ -145,12 +144,12 @@ impl Work {
     }
 
     /// Does what somebody asks for by hand.
-    pub(super) fn grant(&mut self, wish: Wish) {
-        match wish {
-            Wish::RetryDebt(debt) => self.pay_now(&debt),
-            Wish::Forgive(debt) => self.forgive(&debt),
-            Wish::RetryRun(run) => self.run_again(run),
-            Wish::RetryFailed => self.pay_all_given_up(),
+    pub(super) fn grant(&mut self, asked: Asked) {
+        match asked {
+            Asked::Debt(debt) => self.pay_now(&debt),
+            Asked::Forgive(debt) => self.forgive(&debt),
+            Asked::Run(run) => self.run_again(&run),
+            Asked::Failed => self.pay_all_given_up(),
         }
     }
 
@@ -184,32 +183,23 @@ impl Work {
         self.listen();
     }
 
-    fn run_again(&mut self, id: RunId) {
-        if let Some((run, attempt)) = self.turns.get(&id).cloned() {
+    /// Tries a run once more. One that is over is not taken up again: its hook runs for the same event.
+    fn run_again(&mut self, run: &Arc<Run>) {
+        if let Some((run, attempt)) = self.turns.get(&run.id).cloned() {
             info!(run = %run.id, "tried again now: somebody asks for it");
             return self.enqueue(run, attempt);
         }
-        let journal = self.journal.clone();
-        self.under_way.push(Box::pin(async move {
-            let found = spawn_blocking(move || journal.run(&id)).await;
-            Done::Recalled(found.ok().and_then(Result::ok).flatten())
-        }));
-    }
-
-    /// Runs a hook once more for what it has answered before: a run of its own, as the other is over.
-    pub(super) fn recalled(&mut self, run: Option<Arc<Run>>) {
-        match run {
-            Some(run) if run.debt.is_some() => run.debt.iter().for_each(|debt| self.pay_now(debt)),
-            Some(run) => {
-                info!(run = %run.id, hook = %run.hook.name, "its hook runs once more: somebody asks for it");
-                let event = Event { cause: Cause::Replay, request: None, ..Event::clone(&run.event) };
-                let again = self.plan(&run.hook, &Arc::new(event));
-                let again = Arc::new(Run { batch: run.batch.clone(), ..Run::clone(&again) });
-                self.unit.push(Entry::Gathered(again.clone()));
-                self.enqueue(again, 1);
-            }
-            None => warn!("a run that somebody asks for again is not known"),
+        if let Some(debt) = &run.debt {
+            return self.pay_now(debt);
         }
+        info!(run = %run.id, hook = %run.hook.name, "its hook runs once more: somebody asks for it");
+        let event = Event { cause: Cause::Replay, request: None, ..Event::clone(&run.event) };
+        let again = self.plan(&run.hook, &Arc::new(event));
+        let again = Arc::new(Run { batch: run.batch.clone(), ..Run::clone(&again) });
+        if again.batch.is_some() {
+            self.unit.push(Entry::Gathered(again.clone()));
+        }
+        self.enqueue(again, 1);
     }
 
     fn pay_all_given_up(&mut self) {

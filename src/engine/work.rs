@@ -24,7 +24,7 @@ use super::telling::log_attempt;
 use super::{Engine, Message, Past, Rules};
 use crate::docker::Docker;
 use crate::hook::{Hook, HookName, Match};
-use crate::journal::{Journal, Remembered, Standing, Wish};
+use crate::journal::{Asked, Journal, Remembered, Standing};
 use crate::lifecycle::{
     CallKind, EngineId, Event, Point, PointSet, Saw, Signal, Subject, SubjectKind, Tracker, Turn,
 };
@@ -45,7 +45,7 @@ pub struct Work {
     pub(super) wanted: watch::Sender<()>,
     pub(super) journal: Journal,
     pub(super) standing: watch::Receiver<Standing>,
-    pub(super) wishes: mpsc::Receiver<Wish>,
+    pub(super) wishes: mpsc::Receiver<Asked>,
     pub(super) runner: Runner,
     pub(super) docker: Docker,
     pub(super) ids: RunIds,
@@ -117,8 +117,6 @@ pub(super) enum Done {
         lane: Subject,
         had_turn: bool,
     },
-    /// What a person wants run once more.
-    Recalled(Option<Arc<Run>>),
     Stopped,
 }
 
@@ -188,7 +186,7 @@ impl Work {
                 },
                 Some(done) = self.under_way.next(), if !self.under_way.is_empty() => self.finish(done),
                 Some(asked) = self.asked_at_desk.recv() => self.serve(asked),
-                Some(wish) = self.wishes.recv() => self.grant(wish),
+                Some(asked) = self.wishes.recv() => self.grant(asked),
                 _ = tick.tick(), if self.wants_tick() => self.tick(),
                 () = self.lanes.freed(), if self.lanes.is_blocked() => self.lanes.unblock(),
                 () = stopping.cancelled(), if !self.stopped => self.stop(),
@@ -301,7 +299,7 @@ impl Work {
         }
         match event.point {
             Point::PostStart | Point::PostRemove | Point::VolumePostCreate => {
-                self.pending.forget(&event.subject)
+                self.pending.forget(&event.subject);
             }
             Point::NetworkPostCreate => {
                 let name = event.facts.name.as_deref().unwrap_or_default();
@@ -364,7 +362,6 @@ impl Work {
             Done::Gate(over) => self.gate_over(over),
             Done::Buried { lane, had_turn } => self.lanes.close_gate(&lane, had_turn),
             Done::Settled { hook } => self.settled(&hook),
-            Done::Recalled(run) => self.recalled(run),
             Done::Stopped => {}
         }
     }

@@ -9,10 +9,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::backup::BackupError;
 use super::queue::Shared;
-use super::reader::{ReadError, Reader, RunFilter};
+use super::reader::Reader;
 use super::{CommitError, JournalError, Standing};
 use crate::lifecycle::EngineId;
-use crate::run::{Entry, Run, RunId};
+use crate::run::Entry;
 
 /// The durable record. Cheap to clone: all clones are the same journal.
 ///
@@ -114,17 +114,6 @@ impl Journal {
     /// When the store cannot be read or the file not be written; then there is no file.
     pub fn backup(&self, file: &Path) -> Result<(), BackupError> {
         Reader::open(&self.shared().dir)?.backup(file)
-    }
-
-    /// The run of that id, as it was planned, also when it is over. Blocks; only of what is on disk.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot be read.
-    pub fn run(&self, id: &RunId) -> Result<Option<Arc<Run>>, ReadError> {
-        let reader = Reader::open(&self.shared().dir)?;
-        let filter = RunFilter { id: Some(id.to_string()), limit: 1, ..RunFilter::default() };
-        Ok(reader.runs(&filter)?.into_iter().next().map(|it| it.run))
     }
 
     /// Makes the copy that was opened a store like any other.

@@ -40,7 +40,7 @@ pub use handle::Journal;
 pub use lock::holder;
 pub use open::{OpenError, open};
 pub use reader::{Attempt, DebtFilter, DebtRecord, Found, ReadError, Reader, Record, RunFilter};
-pub use wish::{Wish, WishError, wish};
+pub use wish::{Asked, Wish, WishError, wish};
 pub use writer::Writer;
 
 #[cfg(doc)]
@@ -125,7 +125,7 @@ pub struct Opened {
     /// What the daemons before have left.
     pub remembered: Remembered,
     /// What people ask for on the command line, each at least once.
-    pub wishes: mpsc::Receiver<Wish>,
+    pub wishes: mpsc::Receiver<Asked>,
 }
 
 /// What a store holds of the past that the present has to know.

@@ -3,7 +3,8 @@
 //! The command line writes a wish into the store, and the writer hands it on to the daemon. The
 //! store is there when the daemon is not: then a wish waits for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -14,7 +15,8 @@ use tracing::warn;
 use super::columns::{nanoseconds, word};
 use super::failure::why;
 use super::open::{OpenError, connect, connect_to_read};
-use crate::run::RunId;
+use super::reader::{Reader, RunFilter};
+use crate::run::{Run, RunId};
 
 /// How many wishes are handed on before the daemon has taken one. The others wait in the store.
 pub(super) const WISHES_MAX: usize = 64;
@@ -32,6 +34,19 @@ pub enum Wish {
     Forgive(RunId),
 }
 
+/// What a wish comes to for the daemon.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// This run once more, which may be over.
+    Run(Arc<Run>),
+    /// This debt now.
+    Debt(RunId),
+    /// Every debt that has been given up.
+    Failed,
+    /// This debt need not be paid.
+    Forgive(RunId),
+}
+
 /// Why a wish has not been left.
 #[derive(Debug, thiserror::Error)]
 pub enum WishError {
@@ -42,7 +57,7 @@ pub enum WishError {
     #[error("{why}")]
     Unwritable {
         /// In words, with what to do about it.
-        why: std::sync::Arc<str>,
+        why: Arc<str>,
     },
 }
 
@@ -87,7 +102,9 @@ pub fn wish(dir: &Path, wish: &Wish) -> Result<(), WishError> {
 /// The wishes in a store, handed on one after the other.
 #[derive(Debug)]
 pub(super) struct Wishes {
-    hand_on: mpsc::Sender<Wish>,
+    hand_on: mpsc::Sender<Asked>,
+    /// Where the store is.
+    dir: PathBuf,
     /// `PRAGMA data_version` when they were looked for last.
     version: Option<i64>,
     /// The number of the last one that was handed on.
@@ -95,8 +112,22 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
-    pub(super) fn new(hand_on: mpsc::Sender<Wish>) -> Wishes {
-        Wishes { hand_on, version: None, last: 0 }
+    pub(super) fn new(hand_on: mpsc::Sender<Asked>, dir: PathBuf) -> Wishes {
+        Wishes { hand_on, dir, version: None, last: 0 }
+    }
+
+    /// What a wish comes to; `None` if it is about what is not there.
+    fn understood(&self, wish: Wish) -> Option<Asked> {
+        Some(match wish {
+            Wish::RetryDebt(debt) => Asked::Debt(debt),
+            Wish::RetryFailed => Asked::Failed,
+            Wish::Forgive(debt) => Asked::Forgive(debt),
+            Wish::RetryRun(run) => {
+                let filter = RunFilter { id: Some(run.to_string()), limit: 1, ..RunFilter::default() };
+                let found = Reader::open(&self.dir).ok()?.runs(&filter).ok()?;
+                Asked::Run(found.into_iter().next()?.run)
+            }
+        })
     }
 
     /// Looks at the store as if for the first time.
@@ -126,8 +157,8 @@ impl Wishes {
         while let Some(row) = rows.next()? {
             let (number, name): (i64, String) = (row.get(0)?, row.get(1)?);
             let run = row.get::<_, Option<String>>(2)?.map(|_| word(row, 2)).transpose()?;
-            match Wish::of(&name, run) {
-                Some(wish) => match self.hand_on.try_send(wish) {
+            match Wish::of(&name, run).and_then(|wish| self.understood(wish)) {
+                Some(asked) => match self.hand_on.try_send(asked) {
                     Ok(()) => {}
                     Err(TrySendError::Full(_)) => return Ok(false),
                     // Nobody listens: they are for the next daemon.

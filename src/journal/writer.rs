@@ -19,7 +19,7 @@ use super::lock::Lock;
 use super::open::{connect, settle};
 use super::queue::{Overtaken, PLENTY, Shared, Unit, Urgent};
 use super::retention::Pruning;
-use super::wish::{Wish, Wishes};
+use super::wish::{Asked, Wishes};
 use super::write::Store;
 
 /// How long what was appended gathers before it is written: what comes and goes meanwhile costs
@@ -92,9 +92,9 @@ impl Writer {
         store: Store,
         lock: Lock,
         keep: Retention,
-        hand_on: mpsc::Sender<Wish>,
+        hand_on: mpsc::Sender<Asked>,
     ) -> Writer {
-        let (wishes, pruning) = (Wishes::new(hand_on), Pruning::new(keep));
+        let (wishes, pruning) = (Wishes::new(hand_on, shared.dir.clone()), Pruning::new(keep));
         let chores_at = Instant::now();
         Writer { shared, store, wishes, pruning, chores_at, logged: 0, trouble: None, _lock: lock }
     }

@@ -3,8 +3,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Ledger, Payable, Turn};
-use crate::hook::{Action, Cleanup, Command, Deadline, Hook, HookName, Retry};
-use crate::launch::Launch;
+use crate::hook::{Action, Cleanup, Deadline, Hook, HookName, Method, Request, Retry};
 use crate::lifecycle::{Cause, Detail, EngineId, Event, NetworkDetail, Point, Subject};
 use crate::run::{DebtState, Outcome, Output, Phase, Run, RunId, RunIds};
 
@@ -39,14 +38,8 @@ fn about_network(event: Event, id: &str) -> Event {
 }
 
 fn hook(name: &str, at: &[Point]) -> Arc<Hook> {
-    let command = Command {
-        program: "/bin/true".into(),
-        argv: vec!["true".into()],
-        working_dir: "/".into(),
-        environment: [].into(),
-        launch: Launch::default(),
-    };
-    let action = Action::Exec(Arc::new(command));
+    let request = Request { url: "http://localhost/".into(), method: Method::Post, headers: Vec::new() };
+    let action = Action::Http(Arc::new(request));
     let cleanup = Cleanup {
         at: at.iter().copied().collect(),
         action: action.clone(),
