@@ -6,6 +6,7 @@ mod config;
 mod contract;
 mod every_engine;
 mod harness;
+mod journal;
 mod layers;
 mod operations;
 mod pipe;

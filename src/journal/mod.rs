@@ -47,7 +47,7 @@ pub use writer::Writer;
 use crate::run::Entry;
 
 /// An entry that no true journal holds.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JournalError {
     /// The run was never planned, or is over.
     #[error("no run `{run}` that is not over")]
@@ -72,7 +72,7 @@ pub enum JournalError {
 }
 
 /// Why entries are not on disk. None of them is recorded, now or later.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CommitError {
     /// One of them cannot be true.
     #[error(transparent)]
