@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Error, ErrorCode, ffi};
+use rusqlite::{Error, ErrorCode};
 
 /// Whether it is the store that failed, so that trying again later makes sense; else what was to be
 /// written is at fault, and always will be.
@@ -33,9 +33,6 @@ pub(super) fn why(error: &Error, dir: &Path) -> Arc<str> {
     match failure.code {
         ErrorCode::DiskFull => {
             format!("no space is left on the file system of `{dir}`; free some, it goes on by itself")
-        }
-        ErrorCode::ReadOnly if failure.extended_code == ffi::SQLITE_READONLY_DBMOVED => {
-            format!("`{dir}/journal.db` has been moved or removed; put it back, or restart boathook")
         }
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
             format!("`{dir}/journal.db` is read-only; make it and its file system writable, it goes on by itself")

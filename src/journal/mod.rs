@@ -14,6 +14,7 @@ mod batch;
 mod columns;
 mod failure;
 mod handle;
+mod identity;
 mod known;
 mod lock;
 mod open;

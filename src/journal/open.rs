@@ -1,16 +1,18 @@
 //! Opening a store.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::mpsc;
 
 use super::failure::{is_damage, is_of_the_store, why};
+use super::identity::Identity;
 use super::known::Known;
 use super::lock::{Denied, Lock};
 use super::queue::Shared;
@@ -149,12 +151,12 @@ pub fn open(dir: &Path, keep: Retention) -> Result<Opened, OpenError> {
     let file = file(dir);
     // Made here, not by SQLite, so that at no time others can read it.
     let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
-    made.map_err(|error| files(&file, error))?;
+    let made = made.and_then(|it| it.metadata()).map_err(|error| files(&file, error))?;
     let told = |error| told(error, dir);
     let (store, remembered, known) = read_back(connect(dir).map_err(told)?, dir)?;
     let shared = Arc::new(Shared::new(dir.to_owned(), known));
     let (hand_on, wishes) = mpsc::channel(WISHES_MAX);
-    let writer = Writer::new(shared.clone(), store, lock, keep, hand_on);
+    let writer = Writer::new(shared.clone(), store, Identity::of(&made), lock, keep, hand_on);
     Ok(Opened { journal: Journal::new(shared), writer, remembered, wishes })
 }
 
@@ -228,8 +230,10 @@ pub(super) fn connect_to_read(dir: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::Missing { file });
     }
     let told = |error| told(error, dir);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&file, flags).map_err(told)?;
+    let mut connection = open_to_read(&file).map_err(told)?;
+    if shape(&connection).is_err_and(|it| it.sqlite_error_code() == Some(ErrorCode::CannotOpen)) {
+        connection = open_at_rest(&file).map_err(told)?;
+    }
     connection.busy_timeout(BUSY).map_err(told)?;
     match judge(&connection, dir)? {
         Shape::Version(version) if version == STEPS.len() => Ok(connection),
@@ -237,6 +241,34 @@ pub(super) fn connect_to_read(dir: &Path) -> Result<Connection, OpenError> {
         Shape::Empty => Err(OpenError::Older { file, found: 0, known: STEPS.len() }),
         Shape::Foreign => Err(OpenError::Foreign { file }),
     }
+}
+
+const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(file, READ_ONLY)
+}
+
+/// Opens a file that nobody writes, without the files beside it that readers and writers share: on
+/// a file system that is read-only they cannot be made. Where there is a write-ahead log some of
+/// what is recorded is in that, and the file alone would tell less.
+fn open_at_rest(file: &Path) -> rusqlite::Result<Connection> {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    if fs::metadata(log).is_ok_and(|it| it.len() > 0) {
+        return open_to_read(file);
+    }
+    let mut uri = "file:".to_owned();
+    for byte in file.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*byte))
+            }
+            _ => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    Connection::open_with_flags(uri, READ_ONLY.union(OpenFlags::SQLITE_OPEN_URI))
 }
 
 fn told(error: rusqlite::Error, dir: &Path) -> OpenError {

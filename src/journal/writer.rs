@@ -8,13 +8,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::Retention;
 use super::batch::Batch;
 use super::failure::{is_of_the_store, why};
+use super::identity::Identity;
 use super::lock::Lock;
 use super::open::{connect, settle};
 use super::queue::{Overtaken, PLENTY, Shared, Unit, Urgent};
@@ -55,6 +56,7 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 pub struct Writer {
     shared: Arc<Shared>,
     store: Store,
+    file: Identity,
     wishes: Wishes,
     pruning: Pruning,
     chores_at: Instant,
@@ -90,13 +92,14 @@ impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
         store: Store,
+        file: Identity,
         lock: Lock,
         keep: Retention,
         hand_on: mpsc::Sender<Asked>,
     ) -> Writer {
         let (wishes, pruning) = (Wishes::new(hand_on, shared.dir.clone()), Pruning::new(keep));
         let chores_at = Instant::now();
-        Writer { shared, store, wishes, pruning, chores_at, logged: 0, trouble: None, _lock: lock }
+        Writer { shared, store, file, wishes, pruning, chores_at, logged: 0, trouble: None, _lock: lock }
     }
 
     /// Writes until all handles of the journal are gone and everything is on disk. Blocks.
@@ -138,11 +141,11 @@ impl Writer {
             if !are_chores_late && (is_plenty || gathered_at.is_some_and(|it| it <= now)) {
                 return Task::Behind(queue.take_behind(ENTRIES_MAX));
             }
-            if queue.closed && queue.waiting == 0 {
-                return Task::End;
-            }
             if self.chores_at <= now || queue.accepted {
                 return Task::Chores;
+            }
+            if queue.closed && queue.waiting == 0 {
+                return Task::End;
             }
             let until = gathered_at.unwrap_or(self.chores_at).min(self.chores_at);
             queue.idle = queue.waiting == 0;
@@ -203,14 +206,17 @@ impl Writer {
     /// Puts back what has not been written, and lets everybody know.
     fn fail(&mut self, error: &rusqlite::Error, urgent: Vec<Urgent>, behind: Vec<Unit>) {
         let why = why(error, &self.shared.dir);
+        let code = error.sqlite_error_code();
+        let is_sound = matches!(code, Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy));
+        self.fail_as(why, !is_sound, urgent, behind);
+    }
+
+    fn fail_as(&mut self, why: Arc<str>, connection: bool, urgent: Vec<Urgent>, behind: Vec<Unit>) {
         self.shared.fail(&why, urgent, behind);
         let pause = self.trouble.as_ref().map_or(PAUSE_MIN, |it| (it.pause * 2).min(PAUSE_MAX));
         if self.trouble.as_ref().is_none_or(|it| it.why != why) {
             error!(%why, "the journal cannot be written");
         }
-        let code = error.sqlite_error_code();
-        let connection =
-            !matches!(code, Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::DatabaseBusy));
         self.trouble = Some(Trouble { why, pause, connection });
     }
 
@@ -234,6 +240,9 @@ impl Writer {
     }
 
     fn try_again(&mut self, reconnect: bool) {
+        if let Err(why) = self.file.is_in_place(&self.shared.dir) {
+            return self.fail_as(why, true, Vec::new(), Vec::new());
+        }
         if reconnect && let Err(error) = self.reconnect() {
             return self.fail(&error, Vec::new(), Vec::new());
         }
@@ -283,6 +292,10 @@ impl Writer {
         {
             self.shared.queue().accepted = true;
             return self.fail(&error, Vec::new(), Vec::new());
+        }
+        // SQLite would go on writing into a file that nobody finds any more.
+        if let Err(why) = self.file.is_in_place(&self.shared.dir) {
+            return self.fail_as(why, true, Vec::new(), Vec::new());
         }
         if let Err(error) = self.wishes.look(&self.store.connection) {
             debug!(%error, "cannot look for wishes, will look again");
