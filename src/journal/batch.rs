@@ -178,3 +178,62 @@ pub(super) fn attempts(state: RunState) -> u32 {
         RunState::Planned | RunState::Concluded(_) => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use jiff::Timestamp;
+
+    use super::Batch;
+    use crate::journal::known::Known;
+    use crate::journal::queue::Shared;
+    use crate::lifecycle::{EngineId, Subject};
+    use crate::run::examples::run_for;
+    use crate::run::{Conclusion, Entry, Outcome, Output, RunIds, RunState};
+
+    #[test]
+    fn of_everything_the_end_is_written_once() {
+        let (shared, ids) = (Shared::new(PathBuf::new(), Known::default()), RunIds::from(0));
+        let (engine, at) = (EngineId::new("engine"), Timestamp::UNIX_EPOCH);
+        let run = run_for(&ids, "a", None);
+        let id = &run.id;
+        let (outcome, output) = (Outcome::Exited(75), Output::default());
+        let gone = || Entry::Lived { subject: Subject::container(&engine, "a"), life: None };
+        let read = |mark| Entry::Read { engine: engine.clone(), cursor: at, mark };
+
+        shared.append(vec![Entry::Planned(run.clone()), gone(), read(1)]).expect("true");
+        shared.append(vec![Entry::Started { run: id.clone(), attempt: 1, at }]).expect("true");
+        shared.append(vec![Entry::Ended { run: id.clone(), at, outcome, output }, gone()]).expect("true");
+        shared.append(vec![Entry::Deferred { run: id.clone(), until: at }, read(2)]).expect("true");
+        let units = shared.queue().take_behind(usize::MAX);
+        let batch = Batch::of(&units);
+
+        assert_eq!((batch.runs.len(), batch.lives.len(), batch.reads.len()), (1, 1, 1));
+        assert_eq!(batch.runs[0].state, RunState::Waiting { attempts: 1 });
+        assert_eq!((batch.runs[0].due_at, batch.runs[0].attempts.len()), (Some(at), 1));
+        assert!(batch.runs[0].planned.is_some() && batch.runs[0].attempts[0].ended.is_some());
+        assert_eq!(batch.reads[0].marks, [1, 2]);
+    }
+
+    #[test]
+    fn an_end_whose_beginning_is_written_finds_its_attempt() {
+        let (shared, ids) = (Shared::new(PathBuf::new(), Known::default()), RunIds::from(0));
+        let (run, at) = (run_for(&ids, "a", None), Timestamp::UNIX_EPOCH);
+        let id = &run.id;
+        let ended =
+            || Entry::Ended { run: id.clone(), at, outcome: Outcome::TimedOut, output: Output::default() };
+        let started = |attempt| Entry::Started { run: id.clone(), attempt, at };
+        shared.append(vec![Entry::Planned(run.clone()), started(1), ended(), started(2)]).expect("true");
+        drop(shared.queue().take_behind(usize::MAX));
+
+        let conclusion = Conclusion::Failed;
+        shared.append(vec![ended(), Entry::Concluded { run: id.clone(), at, conclusion }]).expect("true");
+        let units = shared.queue().take_behind(usize::MAX);
+        let batch = Batch::of(&units);
+
+        let attempt = &batch.runs[0].attempts[0];
+        assert_eq!((attempt.attempt, attempt.started_at), (2, None));
+        assert_eq!(batch.runs[0].state, RunState::Concluded(conclusion));
+    }
+}

@@ -125,3 +125,36 @@ pub(super) fn of_nanoseconds(column: usize, nanoseconds: i64) -> Result<Timestam
 pub(super) fn odd(column: usize, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::FromSqlConversionFailure(column, Type::Text, error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::{kind_word, nanoseconds, of_nanoseconds, parse};
+    use crate::lifecycle::SubjectKind;
+
+    #[test]
+    fn the_word_for_a_kind_is_read_back() {
+        let kinds = [
+            SubjectKind::Container,
+            SubjectKind::Creation,
+            SubjectKind::Network,
+            SubjectKind::Volume,
+            SubjectKind::Image,
+            SubjectKind::Engine,
+            SubjectKind::Call,
+        ];
+        for kind in kinds {
+            assert_eq!(parse::<SubjectKind>(0, kind_word(kind)), Ok(kind));
+        }
+    }
+
+    #[test]
+    fn an_instant_is_read_back_and_one_beyond_the_edge_is_put_there() {
+        let at = Timestamp::from_nanosecond(-1_700_000_000_123_456_789).expect("in range");
+
+        assert_eq!(of_nanoseconds(0, nanoseconds(at)), Ok(at));
+        assert_eq!(nanoseconds(Timestamp::MIN), i64::MIN);
+        assert_eq!(nanoseconds(Timestamp::MAX), i64::MAX);
+    }
+}

@@ -56,3 +56,46 @@ pub(super) fn why(error: &Error, dir: &Path) -> Arc<str> {
     }
     .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rusqlite::{Connection, Error, ffi};
+
+    use super::{is_damage, is_of_the_store, why};
+
+    fn failure(code: i32) -> Error {
+        Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn each_trouble_of_the_disk_is_told_with_what_helps() {
+        let cases = [
+            (ffi::SQLITE_FULL, "no space is left on the file system of `/state`"),
+            (ffi::SQLITE_READONLY, "make it and its file system writable"),
+            (ffi::SQLITE_BUSY, "another program keeps"),
+            (ffi::SQLITE_CORRUPT, "put a backup in its place"),
+            (ffi::SQLITE_CANTOPEN, "is its file system mounted?"),
+            (ffi::SQLITE_IOERR_FSYNC, "the kernel's log"),
+        ];
+        for (code, expected) in cases {
+            let error = failure(code);
+            assert!(is_of_the_store(&error), "{expected}");
+            assert!(why(&error, Path::new("/state")).contains(expected), "{expected}");
+        }
+        assert!(is_damage(&failure(ffi::SQLITE_NOTADB)) && !is_damage(&failure(ffi::SQLITE_FULL)));
+    }
+
+    #[test]
+    fn what_no_disk_could_hold_is_not_tried_again() {
+        let memory = Connection::open_in_memory().expect("memory");
+        memory.execute_batch("CREATE TABLE one (x INTEGER PRIMARY KEY) STRICT").expect("memory");
+        let mistyped = memory.execute("INSERT INTO one VALUES ('x')", []).expect_err("no number");
+        let constraint = failure(ffi::SQLITE_CONSTRAINT_UNIQUE);
+
+        for error in [mistyped, constraint, Error::InvalidQuery] {
+            assert!(!is_of_the_store(&error), "{error}");
+        }
+    }
+}

@@ -156,3 +156,60 @@ impl OfRun {
         Ok(OfRun { place: Place { number, state: after }, nested })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::{Known, NESTED_MAX};
+    use crate::journal::{Journal, JournalError};
+    use crate::lifecycle::EngineId;
+    use crate::run::examples::run_for;
+    use crate::run::{Conclusion, Entry, RunIds};
+
+    #[test]
+    fn a_run_is_forgotten_when_it_is_over_and_its_calls_are_taken_all_the_same() {
+        let (mut known, run) = (Known::default(), run_for(&RunIds::from(0), "a", None));
+        let (at, conclusion) = (Timestamp::UNIX_EPOCH, Conclusion::Skipped);
+        let skipped = || Entry::Concluded { run: run.id.clone(), at, conclusion };
+        let call = || Entry::Nested { run: run.id.clone(), at, method: String::new(), uri: String::new() };
+
+        known.admit(Entry::Planned(run.clone()), None).expect("a new run");
+        assert!(known.admit(call(), None).expect("a call").expect("one of few").place.is_some());
+        known.admit(skipped(), None).expect("it may be skipped");
+
+        let unknown = JournalError::UnknownRun { run: run.id.clone() };
+        assert_eq!(known.admit(skipped(), None).expect_err("it is over"), unknown);
+        assert!(known.admit(call(), None).expect("a call").expect("a line").place.is_none());
+    }
+
+    #[test]
+    fn of_very_many_calls_the_first_are_kept() {
+        let (mut known, run) = (Known::default(), run_for(&RunIds::from(0), "a", None));
+        let at = Timestamp::UNIX_EPOCH;
+        let call = || Entry::Nested { run: run.id.clone(), at, method: String::new(), uri: String::new() };
+        known.admit(Entry::Planned(run.clone()), None).expect("a new run");
+
+        let kept = (0..NESTED_MAX + 5).filter(|_| known.admit(call(), None).expect("a call").is_some());
+
+        assert_eq!(kept.count(), NESTED_MAX as usize);
+    }
+
+    #[test]
+    fn the_cursor_never_goes_back_and_the_oldest_marks_go() {
+        let (mut known, engine) = (Known::default(), EngineId::new("engine"));
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        let mut read = |second, mark| {
+            known
+                .admit(Entry::Read { engine: engine.clone(), cursor: at(second), mark }, None)
+                .expect("a message");
+        };
+
+        read(5, 0);
+        (1..=Journal::MARKS_MAX as u64).for_each(|mark| read(3, mark));
+
+        let taken = known.taken(&engine).expect("it was heard of");
+        assert_eq!(taken.cursor, at(5));
+        assert_eq!((taken.marks.len(), taken.marks[0]), (Journal::MARKS_MAX, 1));
+    }
+}

@@ -161,9 +161,11 @@ impl Shared {
         self.standing.send_replace(Standing::Writable);
     }
 
-    /// There is no writer any more.
+    /// There is no writer any more. That is no trouble once nobody has a handle.
     pub(super) fn abandon(&self) {
-        self.fail(&WRITER_GONE.into(), Vec::new(), Vec::new());
+        if !self.queue().closed {
+            self.fail(&WRITER_GONE.into(), Vec::new(), Vec::new());
+        }
     }
 }
 
@@ -271,5 +273,125 @@ impl Unit {
 
     fn take_reads(&mut self) -> Vec<Line> {
         self.lines.extract_if(.., |it| matches!(it.entry, Entry::Read { .. })).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use tokio::sync::oneshot;
+
+    use super::{ROOM, Shared, Unit};
+    use crate::journal::{CommitError, JournalError, Standing};
+    use crate::lifecycle::EngineId;
+    use crate::run::examples::run_for;
+    use crate::run::{Entry, Run, RunIds};
+
+    fn shared() -> Shared {
+        Shared::new(PathBuf::from("nowhere"), super::Known::default())
+    }
+
+    fn started(run: &Run) -> Entry {
+        Entry::Started { run: run.id.clone(), attempt: 1, at: Timestamp::UNIX_EPOCH }
+    }
+
+    fn read(mark: u64) -> Entry {
+        Entry::Read { engine: EngineId::new("engine"), cursor: Timestamp::UNIX_EPOCH, mark }
+    }
+
+    fn commit(shared: &Shared, entries: Vec<Entry>) -> oneshot::Receiver<Result<(), CommitError>> {
+        let (reply, answer) = oneshot::channel();
+        shared.commit(entries, reply);
+        answer
+    }
+
+    /// What units hold, in a word for each entry.
+    fn words(units: &[Unit]) -> Vec<&'static str> {
+        let word = |entry: &Entry| match entry {
+            Entry::Planned(_) => "planned",
+            Entry::Started { .. } => "started",
+            Entry::Read { .. } => "read",
+            _ => "other",
+        };
+        units.iter().flat_map(|it| &it.lines).map(|it| word(&it.entry)).collect()
+    }
+
+    #[test]
+    fn what_goes_ahead_takes_along_what_it_follows_from_but_no_cursor() {
+        let (shared, ids) = (shared(), RunIds::from(0));
+        let runs: Vec<Arc<Run>> = ["a", "b", "c"].map(|it| run_for(&ids, it, None)).into();
+        let plan = |run: usize| Entry::Planned(runs[run].clone());
+        shared.append(vec![plan(0), read(1)]).expect("new runs");
+        // Through this one, the first is about the second.
+        shared.append(vec![plan(1), started(&runs[0]), read(2)]).expect("new runs");
+        shared.append(vec![plan(2), read(3)]).expect("new runs");
+        let _answer = commit(&shared, vec![started(&runs[1]), read(4)]);
+
+        let mut queue = shared.queue();
+        let mut urgent: Vec<_> = queue.urgent.drain(..).collect();
+        let overtaken = queue.depended_on(&mut urgent);
+
+        assert_eq!(words(&overtaken.first), ["planned", "planned", "started"]);
+        assert_eq!(words(&[overtaken.later]), ["read"]);
+        assert_eq!(words(&[urgent.remove(0).unit]), ["started"]);
+        assert_eq!(queue.waiting, 4);
+        assert_eq!(words(&queue.take_behind(usize::MAX)), ["read", "read", "planned", "read"]);
+        assert_eq!(queue.waiting, 0);
+    }
+
+    #[test]
+    fn what_is_refused_was_never_there() {
+        let (shared, ids) = (shared(), RunIds::from(0));
+        let (old, new) = (run_for(&ids, "a", None), run_for(&ids, "b", None));
+        shared.append(vec![Entry::Planned(old.clone())]).expect("a new run");
+        let mut first = commit(&shared, vec![started(&old)]);
+        let mut second = commit(&shared, vec![Entry::Planned(new.clone()), started(&new)]);
+        let in_hand: Vec<_> = shared.queue().urgent.drain(..1).collect();
+
+        shared.fail(&"full".into(), in_hand, Vec::new());
+        let mut third = commit(&shared, vec![Entry::Planned(new.clone())]);
+
+        let full = Err(CommitError::Unwritable { why: "full".into() });
+        for answer in [&mut first, &mut second, &mut third] {
+            assert_eq!(answer.try_recv().expect("answered at once"), full);
+        }
+        assert_eq!(*shared.standing.borrow(), Standing::Failing { why: "full".into() });
+        let unknown = JournalError::UnknownRun { run: new.id.clone() };
+        assert_eq!(shared.append(vec![started(&new)]), Err(unknown));
+        shared.mend();
+        shared.append(vec![started(&old)]).expect("it was not started");
+    }
+
+    #[test]
+    fn what_could_not_be_written_comes_first_again() {
+        let shared = shared();
+        (1..=3).for_each(|mark| shared.append(vec![read(mark)]).expect("a message"));
+
+        let units = shared.queue().take_behind(2);
+        shared.fail(&"full".into(), Vec::new(), units);
+
+        let units = shared.queue().take_behind(usize::MAX);
+        let marks = units.iter().flat_map(|it| &it.lines).map(|it| match it.entry {
+            Entry::Read { mark, .. } => mark,
+            _ => 0,
+        });
+        assert_eq!(marks.collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn there_is_room_until_there_is_not_and_nothing_is_turned_away() {
+        let shared = shared();
+        assert!(shared.has_room());
+
+        shared.append(vec![read(1); ROOM]).expect("messages");
+        assert!(!shared.has_room());
+        shared.append(vec![read(2)]).expect("a message");
+
+        let units = shared.queue().take_behind(usize::MAX);
+        assert_eq!(units.iter().map(|it| it.lines.len()).sum::<usize>(), ROOM + 1);
+        assert!(shared.has_room());
     }
 }

@@ -44,3 +44,55 @@ pub(super) fn migrate(connection: &mut Connection, from: usize, steps: &[&str]) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{STEPS, Shape, migrate, shape};
+
+    fn empty() -> Connection {
+        Connection::open_in_memory().expect("memory")
+    }
+
+    #[test]
+    fn each_step_is_taken_once_and_from_wherever_a_file_is() {
+        let steps = ["CREATE TABLE one (x)", "ALTER TABLE one ADD COLUMN y", "INSERT INTO one VALUES (1, 2)"];
+        for from in 0..steps.len() {
+            let mut store = empty();
+            migrate(&mut store, 0, &steps[..from]).expect("sound steps");
+            let before = if from == 0 { Shape::Empty } else { Shape::Version(from) };
+            assert_eq!(shape(&store), Ok(before));
+
+            migrate(&mut store, from, &steps).expect("sound steps");
+            migrate(&mut store, steps.len(), &steps).expect("nothing to do");
+
+            assert_eq!(shape(&store), Ok(Shape::Version(3)));
+            assert_eq!(store.query_row("SELECT count(*) FROM one", [], |row| row.get(0)), Ok(1));
+        }
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_version_before_it() {
+        let mut store = empty();
+        let steps = ["CREATE TABLE one (x)", "CREATE TABLE two (x); CREATE TABLE one (x)"];
+
+        migrate(&mut store, 0, &steps).expect_err("there is such a table");
+
+        assert_eq!(shape(&store), Ok(Shape::Version(1)));
+        assert!(store.prepare("SELECT x FROM two").is_err());
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_told_from_ours() {
+        let theirs = empty();
+        theirs.execute_batch("CREATE TABLE theirs (x)").expect("memory");
+        assert_eq!(shape(&theirs), Ok(Shape::Foreign));
+        let marked = empty();
+        marked.execute_batch("PRAGMA user_version = 1").expect("memory");
+        assert_eq!(shape(&marked), Ok(Shape::Foreign));
+        let mut ours = empty();
+        migrate(&mut ours, 0, STEPS).expect("our own steps");
+        assert_eq!(shape(&ours), Ok(Shape::Version(STEPS.len())));
+    }
+}

@@ -113,7 +113,7 @@ impl Writer {
                 Task::Chores => self.do_chores(),
                 Task::End => break,
             }
-            if self.trouble.is_some() && !self.wait_until_mended() {
+            if !self.wait_until_mended() {
                 return;
             }
         }
@@ -167,6 +167,9 @@ impl Writer {
             // Something in it can never be written. Each for itself, so that the others are.
             Err(_) if first.len() + urgent.len() > 1 => {
                 self.write_one_by_one(first);
+                if let Some(trouble) = &self.trouble {
+                    return self.shared.fail(&trouble.why.clone(), urgent, Vec::new());
+                }
                 self.shared.queue().push_behind(later);
                 for one in urgent.drain(..) {
                     self.write_urgent(vec![one], Overtaken::default());
