@@ -262,7 +262,7 @@ fn open_at_rest(file: &Path) -> rusqlite::Result<Connection> {
     for byte in file.as_os_str().as_bytes() {
         match byte {
             b'/' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                uri.push(char::from(*byte))
+                uri.push(char::from(*byte));
             }
             _ => uri.push_str(&format!("%{byte:02x}")),
         }
