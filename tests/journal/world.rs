@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use boathook::journal::{self, CommitError, Journal, Opened, Remembered, Retention, Standing, Wish};
+use boathook::journal::{self, Asked, CommitError, Journal, Opened, Remembered, Retention, Standing};
 use boathook::run::Entry;
 use rusqlite::Connection;
 use tokio::runtime::{Builder, Runtime};
@@ -48,7 +48,7 @@ impl Drop for Folder {
 pub(super) struct World {
     pub(super) journal: Journal,
     pub(super) remembered: Remembered,
-    pub(super) wishes: mpsc::Receiver<Wish>,
+    pub(super) wishes: mpsc::Receiver<Asked>,
     pub(super) runtime: Runtime,
     writer: JoinHandle<()>,
 }

@@ -168,7 +168,10 @@ on_every_engine!(a_hook_that_is_gone_from_the_configuration_is_cleaned_up_still)
 fn a_hook_that_is_gone_from_the_configuration_is_cleaned_up_still(on: Generation) {
     let Some(mut world) = World::start(on, &Config::new().hook(&pair("run", "post_start"))) else { return };
     let id = world.docker(&["run", "-d", "--rm", "--name", "web", "busybox:test", "sleep", "3"]);
-    wait_for_runs(&world, 1);
+    // What is not written down yet is done again.
+    wait_for("the end of the set-up to be on disk", LIMIT, || {
+        world.debts().first().is_some_and(|it| it.setups[0].outcome.is_some()).then_some(())
+    });
     world.boathook.kill9();
     wait_for("the container to be gone", LIMIT, || {
         (!world.sandbox.dir().join("data/containers").join(&id).exists()).then_some(())
