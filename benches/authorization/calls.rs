@@ -1,7 +1,6 @@
 //! The calls that are made: those of a real engine, brought to size.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use serde_json::{Value, json};
 
 use super::client::Call;
@@ -22,7 +21,7 @@ pub fn list_answered() -> Call {
     let containers: Vec<_> = (0..45).map(listed).collect();
     let list = Value::from(containers).to_string();
     envelope["ResponseStatusCode"] = 200.into();
-    envelope["ResponseBody"] = STANDARD.encode(list).into();
+    envelope["ResponseBody"] = STANDARD.encode_to_string(list).into();
     envelope["ResponseHeaders"] = json!({"Content-Type": "application/json", "Api-Version": "1.41"});
     Call::new("AuthZRes", &envelope)
 }
@@ -42,12 +41,12 @@ pub fn create(bytes: usize) -> Call {
     let mut envelope = recorded_creation();
     let body = envelope["RequestBody"].as_str().expect("a creation has a body");
     let mut body: Value =
-        serde_json::from_slice(&STANDARD.decode(body).expect("base64")).expect("a body is JSON");
+        serde_json::from_slice(&STANDARD.decode_to_vec(body).expect("base64")).expect("a body is JSON");
     // In lines of the length that environments have, not in one: that is what is decoded.
     let lack = bytes.saturating_sub(body.to_string().len());
     let lines: Vec<_> = (0..lack / 40).map(|it| format!("SETTING_{it:08}=a-value-of-settings")).collect();
     body["Env"] = lines.into();
-    envelope["RequestBody"] = STANDARD.encode(body.to_string()).into();
+    envelope["RequestBody"] = STANDARD.encode_to_string(body.to_string()).into();
     Call::new("AuthZReq", &envelope)
 }
 

@@ -97,13 +97,13 @@ impl Gatekeeper {
 
     fn caller(&self, request: &PluginRequest<'_>) -> Caller {
         let Some(secret) = request.headers.get(NESTED_HEADER) else { return Caller::Client };
-        if self.docker.is_ours(&secret) {
+        if self.docker.is_ours(secret) {
             return Caller::Boathook;
         }
-        match self.engine.run_of(&secret) {
+        match self.engine.run_of(secret) {
             Some(run) => {
                 self.engine.note_nested(run, &request.method, &request.uri);
-                Caller::Hook(secret.into_owned())
+                Caller::Hook(secret.to_owned())
             }
             None => Caller::Client,
         }
@@ -365,8 +365,8 @@ impl Gatekeeper {
     /// Takes note of how a call was answered.
     fn answered(&self, operation: &Operation<'_>, response: &PluginResponse<'_>) {
         let caller = match response.request.headers.get(NESTED_HEADER) {
-            Some(secret) if self.docker.is_ours(&secret) => return,
-            Some(secret) => Caller::Hook(secret.into_owned()),
+            Some(secret) if self.docker.is_ours(secret) => return,
+            Some(secret) => Caller::Hook(secret.to_owned()),
             None => Caller::Client,
         };
         let created = created_id(operation, response);

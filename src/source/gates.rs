@@ -62,7 +62,7 @@ impl Operation<'_> {
         self.what == What::ContainerStart
             && self.version.is_some_and(|it| it < START_WITHOUT_BODY)
             // One that is sent in chunks shows no length.
-            && (request.body.is_some() || request.headers.get("Content-Length").as_deref() != Some("0"))
+            && (request.body.is_some() || request.headers.get("Content-Length") != Some("0"))
     }
 
     /// The image that a pull, an import or a build is about, as a reference.

@@ -5,9 +5,10 @@
 //! was taken.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
@@ -20,7 +21,6 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
-use tokio::select;
 use tokio::time::{Instant, Sleep, sleep};
 use tracing::debug;
 
@@ -99,7 +99,7 @@ pub(crate) async fn run(stream: UnixStream, link: Arc<Link>) {
         let link = Arc::clone(&link);
         async move { Ok::<_, Infallible>(call::answer(&link, request).await) }
     });
-    let mut connection = std::pin::pin!(
+    let mut connection = pin!(
         http1::Builder::new()
             // A client that has sent its request and shut down its side still gets its answer. For us it
             // matters more that hyper then never looks for the end of the stream during a call, and so never
@@ -113,12 +113,12 @@ pub(crate) async fn run(stream: UnixStream, link: Arc<Link>) {
             .auto_date_header(false)
             .serve_connection(stream, service)
     );
-    let ended = select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        // From here on, each read that finds nothing looks whether the connection can be closed.
-        () = link.drain.begun() => connection.await,
-    };
+    // Asked once, which leaves our waker there: the drain wakes this task, and from then on each read that finds
+    // nothing looks whether the connection can be closed. Asking at each turn would take a lock that all
+    // connections share.
+    let mut begun = pin!(link.drain.begun());
+    poll_fn(|cx| Poll::Ready(_ = begun.as_mut().poll(cx))).await;
+    let ended = connection.as_mut().await;
     owed.connected = false;
     if let Err(error) = ended {
         debug!(%error, "plugin connection ended early");

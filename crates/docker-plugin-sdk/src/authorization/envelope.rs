@@ -99,7 +99,7 @@ impl<'a> Envelope<'a> {
             method: wire.method.map(Text::into_cow).unwrap_or_default(),
             uri: wire.uri.map(Text::into_cow).unwrap_or_default(),
             body: EncodedBody::of(wire.body),
-            headers: Headers::of(wire.headers).map_err(EnvelopeError::WrongType)?,
+            headers: wire.headers,
             user: wire.user.map(Text::into_cow).unwrap_or_default(),
             user_authn_method: wire.user_authn_method.map(Text::into_cow).unwrap_or_default(),
             peer_certificates: PeerCertificates::of(wire.peer_certificates)
@@ -113,7 +113,7 @@ impl<'a> Envelope<'a> {
             // The engine leaves a zero out.
             status: wire.response_status.filter(|it| *it != 0),
             body: EncodedBody::of(wire.response_body),
-            headers: Headers::of(wire.response_headers).map_err(EnvelopeError::WrongType)?,
+            headers: wire.response_headers,
         })
     }
 
@@ -132,8 +132,8 @@ struct Wire<'a> {
     uri: Option<Text<'a>>,
     #[serde(rename = "RequestBody", borrow)]
     body: Option<Text<'a>>,
-    #[serde(rename = "RequestHeaders", borrow)]
-    headers: Option<&'a RawValue>,
+    #[serde(rename = "RequestHeaders", borrow, default)]
+    headers: Headers<'a>,
     #[serde(rename = "User", borrow)]
     user: Option<Text<'a>>,
     #[serde(rename = "UserAuthNMethod", borrow)]
@@ -144,8 +144,8 @@ struct Wire<'a> {
     response_status: Option<u16>,
     #[serde(rename = "ResponseBody", borrow)]
     response_body: Option<Text<'a>>,
-    #[serde(rename = "ResponseHeaders", borrow)]
-    response_headers: Option<&'a RawValue>,
+    #[serde(rename = "ResponseHeaders", borrow, default)]
+    response_headers: Headers<'a>,
 }
 
 #[cfg(test)]

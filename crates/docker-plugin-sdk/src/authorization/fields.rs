@@ -1,14 +1,13 @@
 //! Fields that are decoded when they are asked for.
 //!
 //! Their JSON is checked when the call is parsed, so that a call that is wrong is refused as a whole. Later
-//! steps can rely on it: what was checked once is found again.
+//! steps can rely on it.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -34,7 +33,7 @@ impl<'a> EncodedBody<'a> {
     ///
     /// When the text is not base64. No engine sends that, so a call with such a body is best denied.
     pub fn decode(&self) -> Result<Vec<u8>, DecodeError> {
-        STANDARD.decode(self.0.as_bytes()).map_err(|source| DecodeError::NotBase64 { source })
+        STANDARD.decode_to_vec(self.0.as_bytes()).map_err(|source| DecodeError::NotBase64 { source })
     }
 }
 
@@ -54,7 +53,7 @@ pub enum DecodeError {
     NotBase64 {
         /// Where it is wrong.
         #[source]
-        source: base64::DecodeError,
+        source: base64_simd::Error,
     },
     /// The bytes of a certificate are not text, as PEM is.
     #[error("not text")]
@@ -65,40 +64,33 @@ pub enum DecodeError {
     },
 }
 
-/// HTTP headers, searched when they are asked for. Absent headers are none.
-#[derive(Clone, Copy)]
+/// How many headers there is room for at first: a client of the engine sends about five.
+const HEADERS_EXPECTED: usize = 8;
+
+/// HTTP headers. Absent headers are none.
+#[derive(Clone, Default)]
 pub struct Headers<'a> {
-    /// `None` or a JSON object whose values are strings.
-    object: Option<&'a RawValue>,
+    /// In the order in which they came.
+    entries: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 impl<'a> Headers<'a> {
-    pub(super) fn of(object: Option<&'a RawValue>) -> serde_json::Result<Headers<'a>> {
-        each_entry(object, |_, _| ())?;
-        Ok(Headers { object })
-    }
-
-    /// The value of a header, whose name may be given in any case.
-    pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
-        let mut found = None;
-        self.each(|key, value| {
-            if key.eq_ignore_ascii_case(name) {
-                found = Some(value);
-            }
-        });
-        found
+    /// The value of a header, whose name may be given in any case. Of several the last counts.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.entries.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| &**value)
     }
 
     /// All headers, in the order in which they came: names in canonical spelling (`Content-Type`), and
     /// values.
-    pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
-        let mut all = Vec::new();
-        self.each(|name, value| all.push((name, value)));
-        all.into_iter()
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|(name, value)| (&**name, &**value))
     }
+}
 
-    fn each(&self, visit: impl FnMut(Cow<'a, str>, Cow<'a, str>)) {
-        each_entry(self.object, visit).expect("the headers were checked when the call was parsed");
+impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_option(Entries(PhantomData))
     }
 }
 
@@ -153,7 +145,8 @@ impl EncodedCertificate<'_> {
     ///
     /// When the text is not base64, or its bytes are not text.
     pub fn pem(&self) -> Result<String, DecodeError> {
-        let bytes = STANDARD.decode(self.0.as_bytes()).map_err(|source| DecodeError::NotBase64 { source })?;
+        let bytes =
+            STANDARD.decode_to_vec(self.0.as_bytes()).map_err(|source| DecodeError::NotBase64 { source })?;
         String::from_utf8(bytes).map_err(|source| DecodeError::NotText { source })
     }
 }
@@ -193,35 +186,36 @@ impl<'de: 'a, 'a> Visitor<'de> for TextVisitor<'a> {
     }
 }
 
-/// Calls `visit` for each entry of a JSON object of strings.
-fn each_entry<'a>(
-    object: Option<&'a RawValue>,
-    visit: impl FnMut(Cow<'a, str>, Cow<'a, str>),
-) -> serde_json::Result<()> {
-    let Some(object) = object else { return Ok(()) };
-    serde_json::Deserializer::from_str(object.get()).deserialize_map(Entries(visit))
-}
-
 /// Calls `visit` for each element of a JSON array of strings.
 fn each_element<'a>(array: Option<&'a RawValue>, visit: impl FnMut(Cow<'a, str>)) -> serde_json::Result<()> {
     let Some(array) = array else { return Ok(()) };
     serde_json::Deserializer::from_str(array.get()).deserialize_seq(Elements(visit))
 }
 
-struct Entries<F>(F);
+/// Headers, or `null`.
+struct Entries<'a>(PhantomData<&'a str>);
 
-impl<'de, F: FnMut(Cow<'de, str>, Cow<'de, str>)> Visitor<'de> for Entries<F> {
-    type Value = ();
+impl<'de: 'a, 'a> Visitor<'de> for Entries<'a> {
+    type Value = Headers<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of strings")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some((key, value)) = map.next_entry::<Text<'de>, Text<'de>>()? {
-            (self.0)(key.into_cow(), value.into_cow());
+    fn visit_none<E: Error>(self) -> Result<Headers<'a>, E> {
+        Ok(Headers::default())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Headers<'a>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers<'a>, A::Error> {
+        let mut entries = Vec::with_capacity(HEADERS_EXPECTED);
+        while let Some((key, value)) = map.next_entry::<Text<'a>, Text<'a>>()? {
+            entries.push((key.into_cow(), value.into_cow()));
         }
-        Ok(())
+        Ok(Headers { entries })
     }
 }
 
@@ -250,13 +244,16 @@ mod tests {
         Some(serde_json::from_str(json).expect("the test writes JSON"))
     }
 
+    fn headers(json: &str) -> Headers<'_> {
+        serde_json::from_str(json).expect("the test writes headers")
+    }
+
     #[test]
     fn a_header_is_found_in_any_case() {
-        let headers = raw(r#"{"Content-Type":"application/json","X-Tool":"a\u003cb"}"#);
-        let headers = Headers::of(headers).expect("headers");
+        let headers = headers(r#"{"Content-Type":"application/json","X-Tool":"a\u003cb"}"#);
 
-        assert!(matches!(headers.get("content-TYPE"), Some(Cow::Borrowed("application/json"))));
-        assert_eq!(headers.get("x-tool").as_deref(), Some("a<b"));
+        assert_eq!(headers.get("content-TYPE"), Some("application/json"));
+        assert_eq!(headers.get("x-tool"), Some("a<b"));
         assert_eq!(headers.get("Content"), None);
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["Content-Type", "X-Tool"]);
@@ -284,8 +281,7 @@ mod tests {
 
     #[test]
     fn debug_output_shows_no_secrets() {
-        let headers = raw(r#"{"X-Token":"secret"}"#);
-        let headers = Headers::of(headers).expect("headers");
+        let headers = headers(r#"{"X-Token":"secret"}"#);
         assert_eq!(format!("{headers:?}"), r#"{"X-Token"}"#);
 
         let body = EncodedBody::of(Some(Text("c2VjcmV0".into()))).expect("a body");
