@@ -9,6 +9,7 @@ mod door;
 mod obeyed;
 mod parts;
 mod signals;
+mod station;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,12 +33,13 @@ use door::Door;
 use obeyed::Obeyed;
 use parts::Running;
 use signals::{Asked, Signals};
+use station::Station;
 
 /// Where the engine looks for plugins (`pkg/plugins/discovery.go` in moby).
 const PLUGINS_DIR: &str = "/run/docker/plugins";
 
-/// Threads of the runtime. The work is parsing and waiting: one for what comes from Docker, one
-/// for what a slow disk may hold up.
+/// Threads that decide, and run hooks. What Docker waits for has its own, [`Station`]. A process takes a
+/// millisecond to start; the second thread sees meanwhile how others end.
 const THREADS: usize = 2;
 
 /// How long answers may take after all hooks have been ended: the verdicts are there by then.
@@ -100,6 +102,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
     };
     let obeyed = Obeyed::at_start(path, &salvaged);
     let settled = Settled::at_start(&obeyed, &salvaged);
+    let station = Station::open("docker").map_err(DaemonError::Runtime)?;
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
@@ -109,7 +112,8 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         let stopping = CancellationToken::new();
         let store = settled.core.open();
         let core = Core::build(settled.core.clone(), store, obeyed.rules(), &stopping)?;
-        let daemon = Daemon { path: path.to_owned(), settled, obeyed, parts: Running::default(), stopping };
+        let (path, parts) = (path.to_owned(), Running::default());
+        let daemon = Daemon { path, settled, obeyed, parts, station, stopping };
         daemon.run(core, listener).await
     })
 }
@@ -171,6 +175,8 @@ struct Daemon {
     settled: Settled,
     obeyed: Obeyed,
     parts: Running,
+    /// Where calls are answered, events read and containers looked up.
+    station: Station,
     stopping: CancellationToken,
 }
 
@@ -179,10 +185,10 @@ impl Daemon {
         let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
         let door = Door::to(core.gatekeeper());
         let plugin = Plugin::builder().authorization(door.clone()).build();
-        let mut core = core.start(&mut self.parts);
+        let mut core = core.start(&mut self.parts, &self.station);
         let closing = CancellationToken::new();
         let (told, limit) = (closing.clone().cancelled_owned(), self.settled.drain + ANSWER_LIMIT);
-        self.parts.spawn("plugin", async move {
+        self.parts.spawn("plugin", self.station.handle(), async move {
             let drained = plugin.serve(listener, told, limit).await?;
             info!(?drained, "the plugin socket is closed");
             Ok(())
@@ -273,7 +279,7 @@ impl Daemon {
             }
         };
         door.lead_to(new.gatekeeper());
-        let new = new.start(&mut self.parts);
+        let new = new.start(&mut self.parts, &self.station);
         self.parts.dismiss(&old.tasks);
         old.stop.cancel();
         old.stopping.cancel();

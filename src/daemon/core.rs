@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, geteuid, gethostname};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{self, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use tracing::error;
 use super::DaemonError;
 use super::obeyed::chain;
 use super::parts::Running;
+use super::station::Station;
 use crate::docker::Docker;
 use crate::engine::{Engine, Parts, Rules, Work};
 use crate::journal::{self, Asked, Journal, OpenError, Opened, Remembered, Retention, Writer};
@@ -111,32 +113,32 @@ impl Core {
         Gatekeeper::new(self.engine.clone(), self.docker.clone(), self.looks.clone())
     }
 
-    pub(super) fn start(self, parts: &mut Running) -> RunningCore {
+    pub(super) fn start(self, parts: &mut Running, station: &Station) -> RunningCore {
         let Core { engine, work, looks, watch, docker, writer, stopping } = self;
         let (events, reconciler) = EventSource::new(docker, looks, engine.clone());
         let stop = CancellationToken::new();
         let told = stop.clone();
         let mut tasks = vec![
-            parts.spawn("engine", async {
+            parts.spawn("engine", &Handle::current(), async {
                 work.run().await;
                 Ok(())
             }),
-            parts.spawn("looks", async {
+            parts.spawn("looks", station.handle(), async {
                 watch.run().await;
                 Ok(())
             }),
-            parts.spawn("events", async {
+            parts.spawn("events", station.handle(), async {
                 events.run(told).await;
                 Ok(())
             }),
-            parts.spawn("reconcile", async {
+            parts.spawn("reconcile", station.handle(), async {
                 reconciler.run().await;
                 Ok(())
             }),
         ];
         let has_store = writer.is_some();
         tasks.extend(writer.map(|writer| {
-            parts.spawn("journal", async {
+            parts.spawn("journal", &Handle::current(), async {
                 // It blocks on the disk, on a thread of its own; a panic there is one here.
                 spawn_blocking(|| writer.run()).await.map_err(DaemonError::Journal)
             })

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tokio::runtime::Handle;
 use tokio::task::{self, JoinError, JoinSet};
 
 use super::DaemonError;
@@ -19,9 +20,10 @@ impl Running {
     pub(super) fn spawn(
         &mut self,
         part: &'static str,
+        on: &Handle,
         task: impl Future<Output = Result<(), DaemonError>> + Send + 'static,
     ) -> task::Id {
-        let id = self.tasks.spawn(async move { (part, task.await) }).id();
+        let id = self.tasks.spawn_on(async move { (part, task.await) }, on).id();
         self.names.insert(id, part);
         id
     }
