@@ -177,6 +177,26 @@ impl PointSet {
     /// The set without a point.
     pub const EMPTY: PointSet = PointSet(0);
 
+    /// The set of these points.
+    pub const fn of(points: &[Point]) -> PointSet {
+        let (mut set, mut nth) = (0, 0);
+        while nth < points.len() {
+            set |= 1 << points[nth] as u32;
+            nth += 1;
+        }
+        PointSet(set)
+    }
+
+    /// The points that are in either set.
+    pub const fn union(self, other: PointSet) -> PointSet {
+        PointSet(self.0 | other.0)
+    }
+
+    /// Whether any point is in both sets.
+    pub const fn meets(self, other: PointSet) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Adds `point`; false if it was there already.
     pub fn insert(&mut self, point: Point) -> bool {
         let added = !self.contains(point);
@@ -253,5 +273,15 @@ mod tests {
 
         assert_eq!(set.iter().collect::<Vec<_>>(), [Point::PreCreate, Point::PostRemove, Point::Api]);
         assert!(!set.contains(Point::PostStop));
+        assert_eq!(PointSet::of(&[Point::Api, Point::PreCreate, Point::PostRemove]), set);
+    }
+
+    #[test]
+    fn sets_meet_where_both_have_a_point() {
+        let (ends, api) = (PointSet::of(&[Point::PostStop, Point::PostRemove]), PointSet::of(&[Point::Api]));
+
+        assert!(ends.meets(PointSet::of(&[Point::PostRemove])));
+        assert!(!ends.meets(api) && !api.meets(PointSet::EMPTY));
+        assert!(ends.union(api).meets(api));
     }
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 pub use super::routes::{Kind, What};
-use super::routes::{ROUTES, Route};
+use super::routing::route;
 
 /// What an API call asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,37 +37,21 @@ pub fn operation<'a>(method: &str, target: &'a str) -> Option<Operation<'a>> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = decode(without_authority(path), Plus::IsPlus);
     let (version, path) = split_version(&path);
-    let (what, name) = ROUTES.iter().find_map(|route| Some((route.what, route.matches(method, path)?)))?;
+    let (what, name) = route(method, path)?;
     Some(Operation { what, target: name.map(str::to_owned), query: Query(query), version })
+}
+
+/// What `method` on `target` does, and nothing else of it: as [`operation`], without keeping anything.
+pub fn what(method: &str, target: &str) -> Option<What> {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let path = decode(without_authority(path), Plus::IsPlus);
+    route(method, split_version(&path).1).map(|(what, _)| what)
 }
 
 /// The path of a call as routes see it: decoded, without authority, version and query.
 pub fn plain_path(target: &str) -> String {
     let path = target.split_once('?').map_or(target, |(path, _)| path);
     split_version(&decode(without_authority(path), Plus::IsPlus)).1.to_owned()
-}
-
-impl Route {
-    /// The name in `path`, where the route has one; `None` if it is another call.
-    fn matches<'p>(&self, method: &str, path: &'p str) -> Option<Option<&'p str>> {
-        if self.method != method {
-            return None;
-        }
-        let Some((before, after)) = self.path.split_once("{}") else {
-            return (self.path == path).then_some(None);
-        };
-        let rest = path.strip_prefix(before)?;
-        let name = match after.split_once("{}") {
-            // The name may hold slashes (`{name:.*}` in moby's routes).
-            None => rest.strip_suffix(after)?,
-            Some((between, "")) => {
-                let (name, other) = rest.split_once(between)?;
-                (!name.contains('/') && !other.is_empty() && !other.contains('/')).then_some(name)?
-            }
-            Some(_) => unreachable!("a route ends after its second name"),
-        };
-        (!name.is_empty()).then_some(Some(name))
-    }
 }
 
 /// Whether a signal, written as the API takes it, ends a process that has no handler for it.
@@ -186,7 +170,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Version, What, is_same_signal, is_terminating, operation, plain_path};
+    use super::{Version, What, is_same_signal, is_terminating, operation, plain_path, what};
 
     fn asked(method: &str, target: &str) -> Option<(What, Option<String>)> {
         operation(method, target).map(|it| (it.what, it.target))
@@ -316,6 +300,7 @@ mod tests {
             let target = format!("{host}/{}?{query}", spelled(&path[1..], &encoded, upper));
 
             prop_assert_eq!(asked("POST", &target), asked("POST", &plain), "{}", target);
+            prop_assert_eq!(what("POST", &target), asked("POST", &target).map(|it| it.0), "{}", target);
             prop_assert_eq!(asked("POST", &plain).and_then(|it| it.1), Some(name));
         }
 

@@ -1,8 +1,9 @@
 //! The authorization plugin: gates, and who asked for what.
 //!
-//! Most calls reach no point and are answered from method and target alone. The others are looked
+//! Most calls concern nobody and are answered from method and target alone. The others are looked
 //! at as the engine will look at them, and a gate is asked where a hook listens. What is let
-//! through is remembered, because nothing in Docker's events says who asked for a change.
+//! through is remembered where it explains what hooks are told, because nothing in Docker's events
+//! says who asked for a change.
 
 use std::hash::Hasher as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,8 +21,9 @@ use serde_json::Value;
 use siphasher::sip::SipHasher13;
 use tracing::{error, warn};
 
-use super::api::{Operation, What, operation, plain_path};
+use super::api::{Operation, What, operation, plain_path, what};
 use super::body;
+use super::concerns::{answered_at, asked_at};
 use super::gates::{hidden_parameters, json_body};
 use super::looks::{Looks, Notice, Wants};
 use super::mounts::taken_over;
@@ -348,8 +350,37 @@ impl Gatekeeper {
         let _ = self.looks.submit(Notice { signal, wants: Wants::Nothing });
     }
 
+    /// Whether anybody wants to hear of a call before the engine acts on it.
+    fn concerns_anybody(&self, request: &PluginRequest<'_>) -> bool {
+        let points = self.engine.points();
+        if points.contains(Point::Api) {
+            return true;
+        }
+        // Nothing that reads reaches any other point, nor does what the engine does not know.
+        if matches!(&*request.method, "GET" | "HEAD" | "OPTIONS") {
+            return false;
+        }
+        let Some(what) = what(&request.method, &request.uri) else { return false };
+        // What hooks do themselves is always told.
+        asked_at(what).meets(points) || request.headers.get(NESTED_HEADER).is_some()
+    }
+
+    /// Whether anybody wants to hear of the answer to a call.
+    fn answer_concerns_anybody(&self, request: &PluginRequest<'_>) -> bool {
+        if request.method == "GET" {
+            return false;
+        }
+        let Some(what) = what(&request.method, &request.uri) else { return false };
+        let at = answered_at(what);
+        // That a hook made a container has to be known even before anybody listens to that.
+        !at.is_empty() && (at.meets(self.engine.points()) || request.headers.get(NESTED_HEADER).is_some())
+    }
+
     /// Remembers that a call was let through or answered.
     fn hear(&self, operation: &Operation<'_>, request: &PluginRequest<'_>, caller: &Caller, turn: Turn) {
+        if !matches!(caller, Caller::Hook(_)) && !self.engine.points().meets(answered_at(operation.what)) {
+            return;
+        }
         let (Some(kind), Some(engine)) = (call_kind(operation.what), self.docker.known_engine_id()) else {
             return;
         };
@@ -400,15 +431,11 @@ impl Gatekeeper {
 
 impl Authorization for Gatekeeper {
     async fn request(&self, request: PluginRequest<'_>) -> Decision {
-        // Nothing that reads reaches a point: most calls are answered here.
-        let reads = matches!(&*request.method, "GET" | "HEAD" | "OPTIONS");
-        if reads && !self.engine.points().contains(Point::Api) {
+        // Most calls are answered here.
+        if !self.concerns_anybody(&request) {
             return Decision::Allow;
         }
         let operation = operation(&request.method, &request.uri);
-        if operation.is_none() && !self.engine.points().contains(Point::Api) {
-            return Decision::Allow;
-        }
         // A panic of ours is no reason to break Docker: `outage` covers it.
         let decided = AssertUnwindSafe(self.decide(operation.as_ref(), &request)).catch_unwind().await;
         let verdict = decided.unwrap_or_else(|_| {
@@ -422,7 +449,7 @@ impl Authorization for Gatekeeper {
     }
 
     async fn response(&self, response: PluginResponse<'_>) -> Decision {
-        if response.request.method != "GET"
+        if self.answer_concerns_anybody(&response.request)
             && let Some(operation) = operation(&response.request.method, &response.request.uri)
             && catch_unwind(AssertUnwindSafe(|| self.answered(&operation, &response))).is_err()
         {
@@ -563,7 +590,7 @@ fn in_words(error: &DockerError) -> String {
     format!("what the call is about cannot be looked up: {error}")
 }
 
-fn call_kind(what: What) -> Option<CallKind> {
+pub(super) fn call_kind(what: What) -> Option<CallKind> {
     Some(match what {
         What::ContainerCreate => CallKind::Create,
         What::ContainerStart => CallKind::Start,

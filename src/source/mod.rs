@@ -8,10 +8,12 @@
 pub mod api;
 pub mod authorization;
 pub mod body;
+mod concerns;
 pub mod events;
 mod gates;
 pub mod looks;
 mod mounts;
 pub mod reconcile;
 mod routes;
+mod routing;
 mod translate;

@@ -4,6 +4,7 @@ mod conditions;
 mod config;
 mod debts;
 mod differences;
+mod fast_path;
 mod gates;
 mod http;
 mod launch;
