@@ -6,10 +6,13 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::engine::{BoathookOptions, DockerdOptions, Engine, Sandbox};
+use crate::engine::{BoathookOptions, DockerdOptions, Engine, Generation, Sandbox};
 use crate::measure::{
     Contender, Core, Reach, Report, Row, Sample, Unit, contest, daemon_program, on_core, quantile,
 };
+
+/// Which engine is asked.
+const GENERATION: Generation = Generation::V28_5;
 
 /// How many pings make a round.
 const PINGS: usize = 300;
@@ -35,7 +38,8 @@ pub fn measure(report: &mut Report) {
     });
     let figures = contest(ROUNDS, contenders.collect());
     let [without, constant, boathook] = figures.try_into().expect("a figure for each engine");
-    let work = "GET /_ping through dockerd 20.10";
+    let work = format!("GET /_ping through dockerd {GENERATION}");
+    let work = work.as_str();
     report.push(Row::of(work, "no plugin", Unit::Microseconds, &without));
     report.push(Row::of(work, "hyper, a constant", Unit::Microseconds, &constant));
     report.push(Row::of(work, "boathook, 0 hooks", Unit::Microseconds, &boathook));
@@ -58,8 +62,9 @@ struct Engines {
 impl Engines {
     /// Three engines, or none where there can be none.
     fn start() -> Option<Engines> {
-        let without = Sandbox::available()?;
-        let sandbox = || Sandbox::new(Engine::installed()).expect("one more sandbox");
+        let without = Sandbox::available_on(GENERATION)?;
+        let engine = || Engine::of(GENERATION).expect("there is one already");
+        let sandbox = || Sandbox::new(engine()).expect("one more sandbox");
         let (constant, boathook) = (sandbox(), sandbox());
         without.start_dockerd(DockerdOptions::default());
 

@@ -45,6 +45,16 @@ impl Container<'_> {
             )
     }
 
+    /// Its place in a list of containers: that it runs.
+    pub(super) fn listed(&self) -> String {
+        let Container { id, name } = self;
+        format!(
+            r#"{{"Id":"{id}","Names":["/{name}"],"Image":"busybox:test","ImageID":"sha256:{id}","Command":"sleep","#
+        ) + r#""Created":1795343347,"Ports":[],"Labels":{"com.docker.compose.project":"shop"},"State":"running","#
+            + r#""Status":"Up 3 days","HostConfig":{"NetworkMode":"default"},"NetworkSettings":{"Networks":{}},"#
+            + r#""Mounts":[]}"#
+    }
+
     /// What an inspect of it says: that it runs.
     pub fn inspect(&self) -> String {
         INSPECT.replace("@ID@", self.id).replace("@SHORT@", &self.id[..12]).replace("@NAME@", self.name)

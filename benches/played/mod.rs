@@ -1,8 +1,8 @@
 //! A Docker engine that is only played: its socket, its events, its inspects.
 //!
-//! What it tells is what it was given to tell, as fast as the other side reads. It knows the calls
-//! that a follower of containers makes (`GET /info`, `GET /events`, `GET /containers/{id}/json`, and a list that is
-//! empty); anything else is answered with 404. Filters are not looked at: tell only what was asked for. `since` is:
+//! What it tells is what it was given to tell, as fast as the other side reads. It knows the four calls
+//! that a follower of containers makes (`GET /info`, `GET /events`, `GET /containers/json`,
+//! `GET /containers/{id}/json`); anything else is answered with 404. Filters are not looked at: tell only what was asked for. `since` is:
 //! a listener that comes back gets everything from then on once more, as from an engine whose ring
 //! is never full, so that what a daemon loses is its own loss.
 //!
@@ -39,6 +39,8 @@ struct Stage {
     log: Log,
     inspect: Box<Inspect>,
     inspected: AtomicU64,
+    /// The answer to `GET /containers/json`, whatever its filters.
+    list: Mutex<Arc<str>>,
     closing: AtomicBool,
     connections: Mutex<Vec<UnixStream>>,
 }
@@ -55,6 +57,7 @@ impl Played {
             log: Log::default(),
             inspect: Box::new(inspect),
             inspected: AtomicU64::new(0),
+            list: Mutex::new("[]".into()),
             closing: AtomicBool::new(false),
             connections: Mutex::default(),
         });
@@ -68,6 +71,13 @@ impl Played {
     /// Where it listens.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// From now on these are the containers that are listed. Rendered here, so that a call costs the sending alone.
+    pub fn list<'a>(&self, containers: impl IntoIterator<Item = Container<'a>>) {
+        let listed: Vec<_> = containers.into_iter().map(|it| it.listed()).collect();
+        let list = format!("[{}]", listed.join(","));
+        *self.stage.list.lock().unwrap_or_else(PoisonError::into_inner) = list.into();
     }
 
     /// Tells these events to everybody who listens, now or later.

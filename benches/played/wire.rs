@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
@@ -44,8 +45,10 @@ fn answer(connection: &mut UnixStream, stage: &Stage, target: &str) -> io::Resul
         // What is over need not be told: whoever listens from the same instant on is told it as well.
         "/events" if query.contains("until=") => reply(connection, "200 OK", ""),
         "/events" => tell(connection, stage, since(query)),
-        // A comparison finds what is known, or nothing.
-        "/containers/json" => reply(connection, "200 OK", "[]"),
+        "/containers/json" => {
+            let list = stage.list.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            reply(connection, "200 OK", &list)
+        }
         _ => {
             let id = path.strip_prefix("/containers/").and_then(|it| it.strip_suffix("/json"));
             let found = id.and_then(|id| (stage.inspect)(id));

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::docker::Docker;
-use crate::hook::{HookSet, Outage};
+use crate::hook::{HookSet, Match, Outage};
 use crate::journal::{Asked, Journal, JournalError, Remembered};
 use crate::lifecycle::{Call, EngineId, Known, Point, PointSet, Question, Signal, Subject, Verdict};
 use crate::run::{Conclusion, Entry, Run, RunId};
@@ -225,9 +225,17 @@ impl Engine {
         }
     }
 
+    /// Whether `question` need not be asked: whatever else is known, no hook means it.
+    pub fn lets_pass(&self, question: &Question) -> bool {
+        self.rules.load().let_pass(question)
+    }
+
     /// Asks a gate, and answers in time whatever becomes of the gate.
     pub async fn ask(&self, question: Question) -> Verdict {
         let rules = self.rules.load_full();
+        if rules.let_pass(&question) {
+            return Verdict::Allow;
+        }
         let point = question.point;
         let (reply, verdict) = oneshot::channel();
         if self.inbox.try_send(Message::Ask(question, reply)).is_err() {
@@ -247,6 +255,16 @@ impl Engine {
 }
 
 impl Rules {
+    /// Whether no hook means what `question` is about, and nothing that it does not tell itself could change
+    /// that.
+    fn let_pass(&self, question: &Question) -> bool {
+        if self.standing == Standing::Unconfigured || question.has_past() {
+            return false;
+        }
+        let event = question.event();
+        self.hooks.at(question.point).iter().all(|it| it.when.matches(&event) == Match::No)
+    }
+
     /// The verdict when boathook itself cannot decide.
     fn undecided(&self, point: Point, why: &str) -> Verdict {
         match self.outage {

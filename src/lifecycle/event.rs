@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Observation, Point, Subject};
+use super::{Facts, Observation, Point, Subject, SubjectKind};
 
 /// One subject has reached one point.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -240,6 +240,31 @@ pub struct Question {
     pub call: Option<u64>,
     /// When it was asked.
     pub at: Timestamp,
+}
+
+impl Question {
+    /// The event that the gate is about, by what the question itself tells.
+    pub fn event(&self) -> Event {
+        Event {
+            point: self.point,
+            subject: self.subject.clone(),
+            passage: u32::from(self.point == Point::PreStart),
+            at: self.at,
+            cause: Cause::Api,
+            reason: None,
+            exit: None,
+            facts: self.facts.clone(),
+            detail: self.detail.clone(),
+            request: Some(self.request.clone()),
+            nested: false,
+        }
+    }
+
+    /// Whether something may be known of the subject that the question itself does not tell: only containers
+    /// that exist are followed.
+    pub fn has_past(&self) -> bool {
+        self.subject.kind == SubjectKind::Container
+    }
 }
 
 /// The answer of a gate, the only thing that travels back to Docker.

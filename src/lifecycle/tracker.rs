@@ -86,20 +86,13 @@ impl Tracker {
             }),
             None => Vec::new(),
         };
-        let life = self.lives.get(&question.subject);
-        let asked = Event {
-            point: question.point,
-            subject: question.subject.clone(),
-            passage: life.map_or(0, Life::passage) + u32::from(question.point == Point::PreStart),
-            at: question.at,
-            cause: Cause::Api,
-            reason: None,
-            exit: life.and_then(Life::exit),
-            facts: life.map_or_else(|| question.facts.clone(), |it| it.facts().clone()),
-            detail: question.detail.clone(),
-            request: Some(question.request.clone()),
-            nested: life.is_some_and(Life::is_nested),
-        };
+        let mut asked = question.event();
+        if let Some(life) = self.lives.get(&question.subject) {
+            asked.passage += life.passage();
+            asked.exit = life.exit();
+            asked.facts = life.facts().clone();
+            asked.nested = life.is_nested();
+        }
         (before, asked)
     }
 

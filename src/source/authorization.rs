@@ -24,7 +24,7 @@ use tracing::{error, warn};
 use super::api::{Operation, What, operation, plain_path, what};
 use super::body;
 use super::concerns::{answered_at, asked_at};
-use super::gates::{hidden_parameters, json_body};
+use super::gates::{body_bytes, hidden_parameters, json_body};
 use super::looks::{Looks, Notice, Wants};
 use super::mounts::taken_over;
 use crate::docker::{Docker, DockerError, LOOK_LIMIT, NetworkKnown, VolumeKnown};
@@ -253,6 +253,9 @@ impl Gatekeeper {
     ) -> Result<Verdict, DockerError> {
         let Some(&point) = operation.gates().first() else { return Ok(Verdict::Allow) };
         let engine = self.docker.engine_id().await?;
+        if operation.what == What::ContainerCreate && self.nobody_means(&engine, operation, request) {
+            return Ok(Verdict::Allow);
+        }
         let body = json_body(request);
         let passengers = self.passengers(&engine, operation, &body).await?;
         let asked = asked(request, body.ok());
@@ -268,6 +271,22 @@ impl Gatekeeper {
         Ok(Verdict::Allow)
     }
 
+    /// Whether a creation passes by what is decisive of its body alone. If not, all of it is read.
+    fn nobody_means(
+        &self,
+        engine: &EngineId,
+        operation: &Operation<'_>,
+        request: &PluginRequest<'_>,
+    ) -> bool {
+        let Ok(Ok(sketch)) = body_bytes(request).map(|it| body::sketch(&it)) else { return false };
+        // Their mounts have to be looked up.
+        if !taken_over(&sketch).is_empty() {
+            return false;
+        }
+        let creation = Passenger::creation(engine, operation.created_name().as_deref(), &Ok(sketch));
+        self.engine.lets_pass(&creation.question(Point::PreCreate, &asked(request, None)))
+    }
+
     /// What an operation is about. Nothing, if it does not exist: the engine will say so itself.
     async fn passengers(
         &self,
@@ -279,9 +298,7 @@ impl Gatekeeper {
         let filters = operation.query.first("filters").unwrap_or_default();
         Ok(match operation.what {
             What::ContainerCreate => {
-                let name = operation.query.filled("name");
-                let name = name.as_deref().map(|it| it.strip_prefix('/').unwrap_or(it));
-                let mut creation = Passenger::creation(engine, name, body);
+                let mut creation = Passenger::creation(engine, operation.created_name().as_deref(), body);
                 if let Ok(body) = body {
                     self.take_over(&taken_over(body), &mut creation).await?;
                 }
@@ -327,20 +344,7 @@ impl Gatekeeper {
     }
 
     async fn pass(&self, point: Point, passenger: Passenger, request: &Arc<Request>) -> Verdict {
-        let Passenger { subject, call, facts, observation, detail, withheld } = passenger;
-        self.engine
-            .ask(Question {
-                point,
-                subject,
-                facts: Arc::new(facts),
-                observation,
-                detail: (detail != Detail::default()).then(|| Arc::new(detail)),
-                request: request.clone(),
-                withheld,
-                call,
-                at: Timestamp::now(),
-            })
-            .await
+        self.engine.ask(passenger.question(point, request)).await
     }
 
     fn observed(&self, subject: Subject, observation: Observation) {
@@ -463,6 +467,21 @@ impl Passenger {
     fn new(subject: Subject) -> Passenger {
         let (facts, detail) = (Facts::default(), Detail::default());
         Passenger { subject, call: None, facts, observation: None, detail, withheld: None }
+    }
+
+    fn question(self, point: Point, request: &Arc<Request>) -> Question {
+        let Passenger { subject, call, facts, observation, detail, withheld } = self;
+        Question {
+            point,
+            subject,
+            facts: Arc::new(facts),
+            observation,
+            detail: (detail != Detail::default()).then(|| Arc::new(detail)),
+            request: request.clone(),
+            withheld,
+            call,
+            at: Timestamp::now(),
+        }
     }
 
     fn creation(engine: &EngineId, name: Option<&str>, body: &Result<Value, Withheld>) -> Passenger {

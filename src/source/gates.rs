@@ -65,6 +65,12 @@ impl Operation<'_> {
             && (request.body.is_some() || request.headers.get("Content-Length") != Some("0"))
     }
 
+    /// The name that a container is to be given; `None` if the engine is to make one up.
+    pub(super) fn created_name(&self) -> Option<String> {
+        let name = self.query.filled("name")?;
+        Some(name.strip_prefix('/').unwrap_or(&name).to_owned())
+    }
+
     /// The image that a pull, an import or a build is about, as a reference.
     pub(super) fn image(&self) -> Option<String> {
         let value = |key: &str| self.query.filled(key).map(Cow::into_owned);
@@ -96,14 +102,18 @@ pub(super) fn hidden_parameters(request: &Request<'_>) -> Option<Withheld> {
     (form && matches!(&*request.method, "POST" | "PUT" | "PATCH")).then_some(Withheld::FormBody)
 }
 
-/// The JSON body of a call that needs one.
-pub(super) fn json_body(request: &Request<'_>) -> Result<Value, Withheld> {
+/// The body of a call that needs one.
+pub(super) fn body_bytes(request: &Request<'_>) -> Result<Vec<u8>, Withheld> {
     if let Some(withheld) = hidden_parameters(request) {
         return Err(withheld);
     }
     let body = request.body.as_ref().ok_or(Withheld::Absent)?;
-    let bytes = body.decode().map_err(|_| Withheld::Unreadable)?;
-    body::read(&bytes).map_err(|error| {
+    body.decode().map_err(|_| Withheld::Unreadable)
+}
+
+/// The JSON body of a call that needs one.
+pub(super) fn json_body(request: &Request<'_>) -> Result<Value, Withheld> {
+    body::read(&body_bytes(request)?).map_err(|error| {
         tracing::warn!(%error, uri = %request.uri, "a call whose body cannot be read");
         Withheld::Unreadable
     })

@@ -16,4 +16,5 @@ mod mounts;
 pub mod reconcile;
 mod routes;
 mod routing;
+mod spelling;
 mod translate;
