@@ -3,6 +3,8 @@
 .PHONY: help demo test bench check prerequisites root
 
 CARGO := $(shell command -v cargo || echo "$${CARGO_HOME:-$$HOME/.cargo}/bin/cargo")
+# What `make bench` passes on: `--json`, or the families of rows that are wanted.
+BENCH :=
 # Cargo tells how far it is, on a terminal. A log wants to know of mistakes only.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
@@ -29,7 +31,7 @@ test: prerequisites
 	fi
 
 bench: root prerequisites
-	@$(CARGO) bench $(QUIET) --bench authorization --bench events --bench hooks --bench launch
+	@$(CARGO) bench $(QUIET) --bench authorization --bench events --bench hooks --bench launch -- $(BENCH)
 
 check:
 	$(CARGO) fmt --all --check

@@ -1,9 +1,10 @@
 //! What it takes to start a process, from the call to the end of `true`, in several ways, with little
 //! and with much memory resident. Which of them boathook takes, and why: `src/runner/child.rs`.
 //!
-//! `cargo bench --bench launch`
+//! The least is what counts; how far the usual one lies above it is the noise.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
+#[path = "measure/mod.rs"]
+pub mod measure;
 
 use std::ffi::CString;
 use std::fs::File;
@@ -14,7 +15,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::libc::{POSIX_SPAWN_SETSID, c_int};
 use nix::sched::{CloneFlags, unshare};
@@ -22,6 +23,8 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::waitpid;
 use nix::unistd::chdir;
+
+use measure::{Arguments, Figure, Report, Row, Sample, Unit};
 
 /// How often each way is taken.
 const TIMES: usize = 300;
@@ -33,44 +36,44 @@ const TRUE: &str = "/bin/true";
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_boathook-launch");
 
 fn main() {
+    let arguments = Arguments::read();
+    let mut report = Report::default();
     // Whole processes are measured, one after the other: what else runs shows in the median.
     for mib in RESIDENT {
         let ballast = vec![1_u8; mib << 20];
-        println!("{mib} MiB resident");
-        println!("{:48} {:>8} {:>8}", "", "least", "median");
-        ways();
+        ways(|way, figure| {
+            report.push(Row::of(&format!("a process, {mib} MiB resident"), way, Unit::Milliseconds, figure));
+        });
         black_box(&ballast);
     }
+    report.write(arguments.json);
 }
 
-fn ways() {
-    measure("posix_spawn of std, a process group", || run(Command::new(TRUE).process_group(0)));
-    measure("posix_spawn, a session, directory, umask", || spawn(&[TRUE]));
-    measure("fork of std, as uid() and pre_exec() need", || run(Command::new(TRUE).uid(0)));
-    measure("posix_spawn of boathook-launch", || spawn(&[LAUNCHER, "1 core=0:0", "/", TRUE, TRUE]));
-    measure("posix_spawn of boathook itself", || spawn(&[env!("CARGO_BIN_EXE_boathook"), "--version"]));
+fn ways(mut push: impl FnMut(&str, &Figure)) {
+    let mut measure = |way: &str, start: &mut dyn FnMut()| push(way, &figure(start));
+    measure("posix_spawn of std, a process group", &mut || run(Command::new(TRUE).process_group(0)));
+    measure("posix_spawn, a session, directory, umask", &mut || spawn(&[TRUE]));
+    measure("fork of std, as uid() and pre_exec() need", &mut || run(Command::new(TRUE).uid(0)));
+    measure("posix_spawn of boathook-launch", &mut || spawn(&[LAUNCHER, "1 core=0:0", "/", TRUE, TRUE]));
+    measure("posix_spawn of boathook itself", &mut || spawn(&[env!("CARGO_BIN_EXE_boathook"), "--version"]));
     for tool in [
         &["/usr/bin/setsid"][..],
         &["/usr/bin/setpriv", "--no-new-privs"],
         &["/usr/bin/prlimit", "--core=0", "/usr/bin/setpriv", "--no-new-privs"],
     ] {
         if tool.iter().filter(|it| it.starts_with('/')).all(|it| Path::new(it).exists()) {
-            measure(&tool.join(" "), || spawn(&[tool, &[TRUE]].concat()));
+            measure(&tool.join(" "), &mut || spawn(&[tool, &[TRUE]].concat()));
         }
     }
 }
 
-fn measure(way: &str, mut start: impl FnMut()) {
-    let mut took: Vec<Duration> = (0..TIMES)
-        .map(|_| {
-            let begun = Instant::now();
-            start();
-            begun.elapsed()
-        })
-        .collect();
-    took.sort();
-    let millis = |it: Duration| it.as_secs_f64() * 1000.0;
-    println!("{way:48} {:5.2} ms {:5.2} ms", millis(took[0]), millis(took[TIMES / 2]));
+fn figure(start: &mut dyn FnMut()) -> Figure {
+    let samples = (0..TIMES).map(|_| {
+        let begun = Instant::now();
+        start();
+        Sample { wall: begun.elapsed(), processor: None }
+    });
+    Figure::of(&samples.collect::<Vec<_>>())
 }
 
 fn run(command: &mut Command) {

@@ -219,13 +219,13 @@ impl Server {
         }
     }
 
-    fn client(&self) -> Client {
-        Client::new(UnixStream::connect(&self.socket).expect("a server that listens"))
+    fn connect(&self) -> UnixStream {
+        UnixStream::connect(&self.socket).expect("a server that listens")
     }
 
     /// Rounds of these calls over one connection, `count` in all, from the core of the servers.
     fn one_connection<'a>(&'a self, calls: &'a [Call], count: usize) -> Contender<'a> {
-        let mut client = self.client();
+        let mut client = Client::new(self.connect());
         Contender::new(move || {
             on_core(SERVERS, || {
                 self.sample(count, || {
@@ -239,7 +239,7 @@ impl Server {
 
     /// Rounds of this call over eight connections at once, `count` on each, from a core of the client's own.
     fn eight_connections<'a>(&'a self, call: &'a Call, count: usize) -> Contender<'a> {
-        let mut clients: [Client; 8] = std::array::from_fn(|_| self.client());
+        let mut clients: [Client; 8] = std::array::from_fn(|_| Client::sleepless(self.connect()));
         Contender::new(move || {
             on_core(BUSY_CLIENT, || {
                 self.sample(count * clients.len(), || {
