@@ -38,6 +38,22 @@ pub struct Plan {
     pub unknown: Vec<Arc<str>>,
 }
 
+impl Plan {
+    /// Whether all is as it is known.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.changed.is_empty() && self.unknown.is_empty()
+    }
+
+    /// What is in both. What only one of two plans has, a little apart, is on its way by the stream: from
+    /// 23.0 on the engine lists a container as ended long before it tells that.
+    pub fn and(mut self, other: &Plan) -> Plan {
+        self.missing.retain(|it| other.missing.contains(it));
+        self.changed.retain(|it| other.changed.contains(it));
+        self.unknown.retain(|it| other.unknown.contains(it));
+        self
+    }
+}
+
 /// What has to be done so that all that the list tells is known.
 pub fn plan(known: &Known, listed: &[Listed], how: How) -> Plan {
     let there: HashSet<&str> = listed.iter().map(|it| it.id.as_str()).collect();
@@ -165,6 +181,18 @@ mod tests {
         assert!(changed(Stage::Running, half, How::Quick));
         assert!(!changed(Stage::Ended, half, THOROUGH));
         assert_eq!(plan(&known(&[("a", Stage::Ended)]), &[listed("a", half)], THOROUGH), Plan::default());
+    }
+
+    #[test]
+    fn what_two_plans_have_is_left() {
+        let ids = |ids: &[&str]| ids.iter().map(|it| (*it).into()).collect::<Vec<_>>();
+        let first = Plan { missing: ids(&["a", "b"]), changed: ids(&["c"]), unknown: ids(&["d"]) };
+        let second = Plan { missing: ids(&["b", "c"]), changed: ids(&["a"]), unknown: ids(&["d"]) };
+
+        let both = first.and(&second);
+
+        assert_eq!(both, Plan { missing: ids(&["b"]), changed: ids(&[]), unknown: ids(&["d"]) });
+        assert!(!both.is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod every_engine;
 mod harness;
 mod journal;
 mod layers;
+mod model;
 mod operations;
 mod pipe;
 mod replay;

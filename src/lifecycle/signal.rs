@@ -69,7 +69,7 @@ pub enum Saw {
     Removed,
     /// Something about it may have changed: its networks, its state. The observation tells.
     Changed,
-    /// It is there, and was not known.
+    /// It is there, and was not known; of the engine: it is followed from now on.
     Found {
         /// What it did up to then was before anybody looked, and is told to nobody;
         /// [`Timestamp::MIN`]: nothing of it may be passed over.

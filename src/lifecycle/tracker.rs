@@ -219,11 +219,13 @@ impl Tracker {
     }
 
     fn apply(&mut self, signal: Signal) -> Vec<Event> {
+        if let Saw::Found { since } = signal.saw {
+            // What is to be told stays to be told.
+            let known = self.since.entry(signal.subject.engine.clone()).or_insert(since);
+            *known = since.min(*known);
+        }
         if signal.subject.kind != SubjectKind::Container {
             return self.other(signal);
-        }
-        if let Saw::Found { since } = signal.saw {
-            self.since.insert(signal.subject.engine.clone(), since);
         }
         let subject = signal.subject.clone();
         let since = self.since.get(&subject.engine).copied();
@@ -295,7 +297,7 @@ fn catch_up(
     reached: &mut Reached<'_>,
 ) {
     match (saw, since, process) {
-        (Saw::Found { since }, _, Some(process)) => life.found(since, at, process, reached),
+        (Saw::Found { .. }, Some(since), Some(process)) => life.found(since, at, process, reached),
         _ if !life.is_unheard_of() => {}
         (Saw::Created, ..) => {}
         (_, Some(since), Some(process)) => life.found(since, at, process, reached),

@@ -151,7 +151,7 @@ impl EventSource {
         // is away must not be passed over.
         let read_until = self.engine.cursor(&identity.id).map_or(met.at, |it| it - MARGIN).max(met.since);
         let wanted = filter(*self.listening.borrow_and_update());
-        self.found(&identity).await;
+        self.found(&identity, met.since).await;
         if let Err(lost) = self.read_past(&identity, read_until, &wanted).await {
             return lost;
         }
@@ -251,12 +251,13 @@ impl EventSource {
     }
 
     /// The engine answers.
-    async fn found(&mut self, identity: &Identity) {
+    async fn found(&mut self, identity: &Identity, since: Timestamp) {
+        self.tell(&identity.id, Saw::Found { since }, identity.now);
         if self.listening.borrow().contains(Point::VolumePostCreate) {
             self.know_volumes(identity).await;
         }
         if self.present.replace(identity.id.clone()).as_ref() != Some(&identity.id) {
-            self.tell(&identity.id, Point::DaemonStart, identity.now);
+            self.tell(&identity.id, Saw::Reached(Point::DaemonStart), identity.now);
         }
     }
 
@@ -264,18 +265,17 @@ impl EventSource {
     fn gone(&mut self) {
         self.following.send_replace(None);
         if let Some(id) = self.present.take() {
-            self.tell(&id, Point::DaemonStop, Timestamp::now());
+            self.tell(&id, Saw::Reached(Point::DaemonStop), Timestamp::now());
         }
     }
 
-    fn tell(&self, engine: &EngineId, point: Point, at: Timestamp) {
+    fn tell(&self, engine: &EngineId, saw: Saw, at: Timestamp) {
         let subject = Subject::new(engine, SubjectKind::Engine, "");
-        let saw = Saw::Reached(point);
         // Not of the stream: its time says nothing about how far that has been read.
         let source = Source::Authorization;
         let signal = Signal::new(subject, source, at, saw);
         if self.looks.submit(Notice { signal, wants: Wants::Nothing }).is_err() {
-            warn!(%point, "not told: too much to take in");
+            warn!(?saw, "not told: too much to take in");
         }
     }
 

@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::future::pending;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +21,16 @@ use tracing::{debug, info, warn};
 use super::looks::{Compared, Looks, Notice, Overflow, Wants};
 use crate::docker::{Docker, DockerError};
 use crate::engine::Engine;
-use crate::lifecycle::{EngineId, Point, Saw, Signal, Source, Subject};
+use crate::lifecycle::{EngineId, Point, Saw, Signal, Source, Subject, SubjectKind};
 use crate::reconcile::{How, Plan, plan};
 
 /// How many containers are looked up at once. As many as for all else that is looked up, so that half
 /// of what an engine does for us is left to what happens just now.
 const LOOKS_MAX: usize = 16;
+
+/// How long the timer's comparison waits for the stream to tell a difference itself: the stream knows
+/// more of it.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// The first pause after a comparison that failed.
 const AGAIN_MIN: Duration = Duration::from_millis(250);
@@ -92,11 +97,14 @@ impl Reconciler {
     async fn keep_up(&self, following: Option<Following>) {
         let Some(following) = following else { return pending().await };
         let mut how = How::Thorough { since: Some(following.read_until) };
-        let (mut pause, mut owing) = (AGAIN_MIN, HashSet::new());
+        let (mut pause, mut owing, mut complete) = (AGAIN_MIN, HashSet::new(), false);
         loop {
             let every = self.engine.reconcile_every();
             let error = match self.compare(&following, how, &mut owing).await {
                 Ok(()) => {
+                    if !mem::replace(&mut complete, true) {
+                        self.all_known(&following);
+                    }
                     (how, pause) = (How::Quick, AGAIN_MIN);
                     sleep(every).await;
                     continue;
@@ -118,6 +126,15 @@ impl Reconciler {
         }
     }
 
+    /// Whatever is met from now on has not been there before.
+    fn all_known(&self, following: &Following) {
+        let subject = Subject::new(&following.engine, SubjectKind::Engine, "");
+        let saw = Saw::Found { since: Timestamp::MIN };
+        let signal = Signal::new(subject, Source::Reconcile, Timestamp::now(), saw);
+        // Lost only when nothing is taken in any more; the next comparison finds what was missed.
+        let _ = self.looks.submit(Notice { signal, wants: Wants::Nothing });
+    }
+
     /// One comparison. `owing` are the containers that should have been looked up by an earlier one.
     async fn compare(
         &self,
@@ -125,14 +142,12 @@ impl Reconciler {
         how: How,
         owing: &mut HashSet<Arc<str>>,
     ) -> Result<(), Incomplete> {
-        let listed = self.docker.containers().await?;
-        let Some(known) = self.engine.known(&following.engine).await else { return Ok(()) };
-        let mut plan = plan(&known, &listed, how);
+        let mut plan = self.plan(following, how).await?;
         if how != How::Quick {
-            let (missing, unknown) = (plan.missing.len(), plan.unknown.len());
-            let engine = &following.engine;
-            info!(%engine, there = listed.len(), missing, unknown, "comparing what is with what is known");
             owing.extend(plan.changed.iter().chain(&plan.unknown).cloned());
+        } else if !plan.is_empty() {
+            sleep(SETTLED_AFTER).await;
+            plan = self.plan(following, how).await?.and(&plan);
         }
         let planned: HashSet<_> = plan.changed.iter().chain(&plan.unknown).chain(&plan.missing).collect();
         let left: Vec<_> = owing.iter().filter(|it| !planned.contains(it)).cloned().collect();
@@ -143,6 +158,21 @@ impl Reconciler {
             0 => Ok(()),
             count => Err(Incomplete::Looks { count }),
         }
+    }
+
+    /// Who has to be looked up, as of now.
+    async fn plan(&self, following: &Following, how: How) -> Result<Plan, Incomplete> {
+        let listed = self.docker.containers().await?;
+        let Some(known) = self.engine.known(&following.engine).await else { return Ok(Plan::default()) };
+        let plan = plan(&known, &listed, how);
+        let Plan { missing, changed, unknown } = &plan;
+        let (missing, changed, unknown) = (missing.len(), changed.len(), unknown.len());
+        if how == How::Quick {
+            debug!(there = listed.len(), missing, changed, unknown, "compared with the engine's list");
+        } else {
+            info!(there = listed.len(), missing, changed, unknown, "compared with the engine's list");
+        }
+        Ok(plan)
     }
 
     /// Tells the removals of those that are gone indeed: the list may be older than what is known. Returns

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::Tracker;
 use crate::lifecycle::{
     Call, CallKind, Cause, EngineId, Event, Facts, NetworkAttachment, Observation, Point, Process, Question,
-    Reason, Request, Saw, Signal, Source, Subject, Turn,
+    Reason, Request, Saw, Signal, Source, Subject, SubjectKind, Turn,
 };
 
 const ID: &str = "e39197e5443675fa663dd38077a56a5bf8e4c05bc9c20ea69debda78f1ff0f80";
@@ -370,4 +370,163 @@ fn a_gate_knows_the_last_addresses_and_what_it_finds_is_told_first() {
     assert_eq!(points(&before), [Point::PostStop]);
     assert_eq!(asked.facts.addresses().ip, Some("172.17.0.2"));
     assert_eq!(asked.exit.and_then(|it| it.code), Some(3));
+}
+
+fn compared(at: i64, saw: Saw, process: Process) -> Signal {
+    Signal { source: Source::Reconcile, ..told(at, saw) }.with(process)
+}
+
+fn restored(tracker: &mut Tracker) -> Tracker {
+    let kept = tracker.changed().into_iter().filter_map(|(subject, life)| {
+        let text = serde_json::to_string(&life?).expect("a life can be written");
+        Some((subject, serde_json::from_str(&text).expect("a life can be read back")))
+    });
+    let mut restored = Tracker::default();
+    restored.restore(kept.collect::<Vec<_>>());
+    restored
+}
+
+#[test]
+fn each_change_is_told_once_to_whoever_keeps_it_and_a_signal_that_changes_nothing_is_none() {
+    let mut tracker = Tracker::default();
+    see_all(&mut tracker, [told(0, Saw::Created), told(10, Saw::Started).with(running(9))]);
+
+    let changed = tracker.changed();
+    assert_eq!(changed.len(), 1);
+    assert_eq!(changed[0].1.as_ref().map(|it| it.passage()), Some(1));
+    assert!(tracker.changed().is_empty());
+
+    see_all(&mut tracker, [looked(12, running(9))]);
+    assert!(tracker.changed().is_empty());
+    see_all(&mut tracker, [told(30, Saw::Removed)]);
+    assert!(matches!(&tracker.changed()[..], [(_, None)]));
+}
+
+#[test]
+fn a_restored_tracker_goes_on_as_the_old_one_would_have() {
+    let mut old = Tracker::default();
+    see_all(
+        &mut old,
+        [
+            told(0, Saw::Created),
+            told(10, Saw::Started).with(running(9)),
+            told(18, Saw::Killed),
+            looked(21, ended(9, 20)),
+        ],
+    );
+
+    let mut new = restored(&mut old);
+    let events = see_all(&mut new, [told(22, Saw::Ended { code: Some(3) }), told(30, Saw::Removed)]);
+
+    assert_eq!(points(&events), [Point::PostRemove]);
+    assert_eq!(events[0].exit.and_then(|it| it.code), Some(3));
+    assert_eq!(events[0].reason, Some(Reason::Kill));
+    assert_eq!(events[0].facts.name.as_deref(), Some("web"));
+}
+
+#[test]
+fn what_is_found_on_a_new_engine_is_taken_as_it_was_and_what_it_did_since_is_told() {
+    let found = |at, process| compared(at, Saw::Found { since: ms(10) }, process);
+    for (process, expected) in [
+        (Process::NeverStarted, &[][..]),
+        (running(9), &[]),
+        (ended(5, 9), &[]),
+        (running(11), &[Point::PostStart]),
+        (ended(5, 11), &[Point::PostStop]),
+        (ended(11, 12), &[Point::PostStart, Point::PostStop]),
+    ] {
+        let mut tracker = Tracker::default();
+
+        assert_eq!(points(&see_all(&mut tracker, [found(20, process)])), expected, "{process:?}");
+    }
+}
+
+#[test]
+fn what_is_found_where_all_was_known_has_been_made_in_between() {
+    let mut tracker = Tracker::default();
+    let found = compared(20, Saw::Found { since: Timestamp::MIN }, ended(11, 12));
+
+    let events = see_all(&mut tracker, [found, told(13, Saw::Ended { code: Some(3) })]);
+
+    assert_eq!(points(&events), [Point::PostCreate, Point::PostStart, Point::PostStop]);
+    assert!(events.iter().all(|it| it.cause == Cause::Reconcile));
+    assert_eq!(events[2].reason, Some(Reason::Unknown));
+}
+
+#[test]
+fn an_engine_that_went_away_explains_the_end_of_what_ran() {
+    let engine_gone = Signal::new(
+        Subject::new(&engine(), SubjectKind::Engine, ""),
+        Source::Authorization,
+        ms(20),
+        Saw::Reached(Point::DaemonStop),
+    );
+    let ends = [
+        (vec![compared(40, Saw::Changed, ended(9, 30))], Reason::Daemon),
+        (vec![compared(40, Saw::Changed, running(35))], Reason::Daemon),
+        (vec![told(29, Saw::Killed), told(30, Saw::Ended { code: Some(143) })], Reason::Daemon),
+        (vec![compared(25, Saw::Changed, running(9)), told(30, Saw::Ended { code: Some(0) })], Reason::Exit),
+    ];
+    for (signals, reason) in ends {
+        let mut tracker = Tracker::default();
+        see_all(&mut tracker, [told(0, Saw::Created), told(10, Saw::Started).with(running(9))]);
+        see_all(&mut tracker, [engine_gone.clone()]);
+
+        let events = see_all(&mut restored(&mut tracker), signals.clone());
+
+        assert_eq!(events[0].reason, Some(reason), "{signals:?}");
+    }
+}
+
+#[test]
+fn a_start_that_a_look_announced_and_the_stream_lost_does_not_hide_the_next() {
+    let mut tracker = Tracker::default();
+    see_all(&mut tracker, [told(0, Saw::Created), looked(10, running(9))]);
+
+    let events =
+        see_all(&mut tracker, [told(60_000, Saw::Ended { code: Some(0) }), told(61_000, Saw::Started)]);
+    assert_eq!(points(&events), [Point::PostStop, Point::PostStart]);
+
+    let mut tracker = Tracker::default();
+    see_all(&mut tracker, [told(0, Saw::Created), looked(10, running(9))]);
+    let events = see_all(&mut tracker, [told(60_000, Saw::Started)]);
+    assert_eq!(points(&events), [Point::PostStop, Point::PostStart]);
+}
+
+#[test]
+fn another_name_is_told_once_whoever_sees_it_first() {
+    let mut tracker = Tracker::default();
+    see_all(&mut tracker, [told(0, Saw::Created).with(Process::NeverStarted)]);
+    let mut renamed = compared(10, Saw::Changed, Process::NeverStarted);
+    renamed.observation.as_mut().expect("it was looked up").facts.name = Some("www".into());
+    let mut by_stream = told(9, Saw::Reached(Point::Rename));
+    by_stream.told = Some(Box::new(facts("www")));
+
+    let events = see_all(&mut tracker, [renamed, by_stream]);
+
+    assert_eq!(points(&events), [Point::Rename]);
+    assert_eq!(events[0].detail.as_ref().and_then(|it| it.old_name.as_deref()), Some("web"));
+}
+
+#[test]
+fn what_an_answered_start_has_come_to_is_told() {
+    let mut tracker = Tracker::default();
+    see_all(&mut tracker, [told(0, Saw::Created)]);
+    let mut answered = looked(10, running(9));
+    answered.saw = Saw::Answered(CallKind::Start);
+
+    assert_eq!(points(&see_all(&mut tracker, [answered])), [Point::PostStart]);
+}
+
+#[test]
+fn only_what_runs_reaches_reconcile() {
+    let mut tracker = Tracker::default();
+    let reconcile = Signal { source: Source::Reconcile, ..told(10, Saw::Reached(Point::Reconcile)) };
+    see_all(&mut tracker, [told(0, Saw::Created)]);
+    assert_eq!(points(&see_all(&mut tracker, [reconcile.clone()])), []);
+
+    see_all(&mut tracker, [told(10, Saw::Started).with(running(9))]);
+    let events = see_all(&mut tracker, [reconcile]);
+
+    assert_eq!((points(&events), events[0].cause), (vec![Point::Reconcile], Cause::Reconcile));
 }
