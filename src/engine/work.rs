@@ -34,6 +34,9 @@ use crate::runner::{Runner, Survivors};
 /// How often what waits for a time limit is looked at, while there is any.
 const TICK: Duration = Duration::from_millis(500);
 
+/// What stands for a message of the event stream where there was none yet.
+const FOLLOWED: u64 = 0;
+
 /// How many gates may stand at the desk before the next one waits: as many as may run programs.
 const DESK_MAX: usize = 64;
 
@@ -246,7 +249,8 @@ impl Work {
             return;
         }
         let (engine, cursor) = (signal.subject.engine.clone(), signal.at);
-        let read = signal.mark.map(|mark| Entry::Read { engine, cursor, mark });
+        let mark = signal.mark.or_else(|| self.is_followed_now(&signal).then_some(FOLLOWED));
+        let read = mark.map(|mark| Entry::Read { engine, cursor, mark });
         let answered = matches!(signal.saw, Saw::Answered(_)).then(|| signal.subject.clone());
         let events = self.tracker.see(signal);
         self.reach_all(events);
@@ -254,6 +258,14 @@ impl Work {
             self.answered(&subject);
         }
         self.unit.extend(read);
+    }
+
+    /// Whether an engine that nothing was known of has just been taken in as a whole: what is found from
+    /// now on is news.
+    fn is_followed_now(&self, signal: &Signal) -> bool {
+        signal.subject.kind == SubjectKind::Engine
+            && signal.saw == Saw::Found { since: Timestamp::MIN }
+            && self.journal.cursor(&signal.subject.engine).is_none()
     }
 
     pub(super) fn reach_all(&mut self, events: Vec<Event>) {

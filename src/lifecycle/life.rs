@@ -39,6 +39,7 @@ pub struct Life {
     out_of_memory: bool,
     nested: bool,
     /// The engine went away while it ran, and has not been seen to run since.
+    #[serde(default)]
     bereft: bool,
     /// The ids of the networks that the stream has told of, and whether it is attached to them.
     attached: BTreeMap<String, bool>,
@@ -47,6 +48,7 @@ pub struct Life {
     /// An end that the event stream has yet to tell.
     end_awaited: bool,
     /// A name that a comparison has told, and the event stream has yet to tell.
+    #[serde(default)]
     name_awaited: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! A disk without space, and one that cannot be written.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -26,7 +26,7 @@ fn on_a_small_disk(story: fn(&Path)) {
     // Threads share what they see of the file system, until one does not; the writer's is its child.
     let played = thread::spawn(move || {
         if unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).is_err() {
-            eprintln!("skipped: only root may mount");
+            writeln!(io::stderr(), "skipped: only root may mount").expect("write to stderr");
             return;
         }
         mount(&["--make-rprivate", "/"]);

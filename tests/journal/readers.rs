@@ -32,11 +32,11 @@ fn a_reader_sees_what_is_written_while_the_writer_runs_and_when_it_is_away() {
     let check = || {
         let (done, failed, open) = (done.id.clone(), failed.id.clone(), open.id.clone());
         assert_eq!(ids(RunFilter::default()), [done.clone(), failed.clone(), open.clone()]);
-        assert_eq!(ids(RunFilter { limit: 1, ..RunFilter::default() }), [open.clone()]);
+        assert_eq!(ids(RunFilter { limit: 1, ..RunFilter::default() }), std::slice::from_ref(&open));
         let web = Some("web".to_owned());
         assert_eq!(ids(RunFilter { subject: web, ..RunFilter::default() }), [done.clone(), open.clone()]);
         let one = Some(failed.as_str().to_owned());
-        assert_eq!(ids(RunFilter { id: one, ..RunFilter::default() }), [failed.clone()]);
+        assert_eq!(ids(RunFilter { id: one, ..RunFilter::default() }), std::slice::from_ref(&failed));
         assert_eq!(ids(RunFilter { found: Found::Failed, ..RunFilter::default() }), [failed]);
         assert_eq!(ids(RunFilter { found: Found::Open, ..RunFilter::default() }), [open]);
         let hook = Some(done_hook());

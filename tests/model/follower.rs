@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use boathook::lifecycle::{
-    Event, Observation, Point, Reason, Saw, Signal, Source, Stage, Subject, SubjectKind, Tracker,
+    Event, Life, Observation, Point, Reason, Saw, Signal, Source, Stage, Subject, SubjectKind, Tracker,
 };
 use boathook::reconcile::{How, plan};
 use jiff::Timestamp;
@@ -166,7 +166,7 @@ impl Follower {
 
     /// How far a container is known to have come.
     pub(super) fn stage(&self, truth: &Truth, id: &str) -> Option<Stage> {
-        self.tracker.life(&truth.subject(id)).map(|it| it.stage())
+        self.tracker.life(&truth.subject(id)).map(Life::stage)
     }
 
     /// The name by which it is known.
