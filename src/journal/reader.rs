@@ -246,7 +246,8 @@ impl Asked {
 
     fn for_runs(filter: &RunFilter) -> Asked {
         let mut asked = Asked::default();
-        asked.add("substr(run.id, 1, length(?)) = ?", filter.id.clone());
+        // As a range, which the index of ids answers.
+        asked.add("(run.id >= ? AND run.id < ? || '~')", filter.id.clone());
         asked.add("run.hook = ?", filter.hook.as_ref().map(|it| it.as_str().to_owned()));
         asked.add(
             "(run.subject_name = ? OR substr(run.subject_id, 1, length(?)) = ?)",
@@ -264,7 +265,7 @@ impl Asked {
 
     fn for_debts(filter: &DebtFilter) -> Asked {
         let mut asked = Asked::default();
-        asked.add("substr(debt.id, 1, length(?)) = ?", filter.id.clone());
+        asked.add("(debt.id >= ? AND debt.id < ? || '~')", filter.id.clone());
         asked.add("debt.hook = ?", filter.hook.as_ref().map(|it| it.as_str().to_owned()));
         asked.add(
             "(debt.subject_name = ? OR substr(debt.subject_id, 1, length(?)) = ?)",

@@ -26,8 +26,7 @@ fn on_a_small_disk(story: fn(&Path)) {
     // Threads share what they see of the file system, until one does not; the writer's is its child.
     let played = thread::spawn(move || {
         if unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).is_err() {
-            writeln!(io::stderr(), "skipped: only root may mount").expect("write to stderr");
-            return;
+            return writeln!(io::stderr(), "skipped: only root may mount").expect("somebody reads it");
         }
         mount(&["--make-rprivate", "/"]);
         mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk.to_str().expect("a path of letters")]);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use boathook::hook::{Action, Cleanup, Deadline, Hook, HookName, Retry};
-use boathook::lifecycle::{Cause, EngineId, Event, Facts, Life, Point, Subject};
+use boathook::lifecycle::{
+    Cause, EngineId, Event, Facts, Life, Point, Saw, Signal, Source, Subject, Tracker,
+};
 use boathook::run::{
     Captured, Conclusion, Debt, DebtState, Entry, Outcome, Output, Phase, Run, RunId, RunIds, Setup,
 };
 use jiff::Timestamp;
-use serde_json::json;
 
 /// Gives out runs of one hook for one event each.
 pub(super) struct Runs {
@@ -72,14 +73,13 @@ pub(super) fn subject(container: &str) -> Subject {
     Subject::container(&engine(), container)
 }
 
-/// A container that runs, and is called that.
+/// What is known of a container that has been made, and is called that.
 pub(super) fn life(name: &str) -> Life {
-    serde_json::from_value(json!({
-        "facts": {"name": name}, "stage": "Running", "creation_told": true, "passage": 1, "start": null,
-        "exit": null, "reason": null, "killed": false, "out_of_memory": false, "nested": false, "attached": {},
-        "start_awaited": false, "end_awaited": false
-    }))
-    .expect("a life as it is written down")
+    let (mut tracker, made) = (Tracker::default(), subject(name));
+    let told = Facts { name: Some(name.to_owned()), ..Facts::default() };
+    let signal = Signal::new(made.clone(), Source::Events, at(1), Saw::Created);
+    tracker.see(Signal { told: Some(Box::new(told)), ..signal });
+    tracker.life(&made).expect("it has been made").clone()
 }
 
 pub(super) fn lived(container: &str, name: Option<&str>) -> Entry {

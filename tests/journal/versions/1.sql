@@ -28,7 +28,7 @@ CREATE TABLE life (
     life TEXT NOT NULL,
     UNIQUE (id, kind, engine)
 ) STRICT;
-INSERT INTO life VALUES(1,'the-engine','container','web','{"facts":{"id":null,"name":"web","image":null,"image_id":null,"labels":null,"networks":null,"mounts":null,"privileged":null,"user":null,"hostname":null,"auto_remove":null,"stop_signal":null,"pid":null,"netns":null,"created_at":null},"stage":"Running","creation_told":true,"passage":1,"start":null,"exit":null,"reason":null,"killed":false,"out_of_memory":false,"nested":false,"attached":{},"start_awaited":false,"end_awaited":false}');
+INSERT INTO life VALUES(1,'the-engine','container','web','{"facts":{"id":null,"name":"web","image":null,"image_id":null,"labels":null,"networks":null,"mounts":null,"privileged":null,"user":null,"hostname":null,"auto_remove":null,"stop_signal":null,"pid":null,"netns":null,"created_at":null},"stage":"Created","creation_told":true,"passage":0,"start":null,"exit":null,"reason":null,"killed":false,"out_of_memory":false,"nested":false,"bereft":false,"attached":{},"start_awaited":false,"end_awaited":false,"name_awaited":null}');
 CREATE TABLE recipe (
     number INTEGER PRIMARY KEY,
     content TEXT NOT NULL UNIQUE
@@ -59,7 +59,7 @@ CREATE TABLE run (
     -- planned, running, attempted, waiting, concluded
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL,
-    -- Of the last attempt: exited, signaled, timed_out, not_started, interrupted.
+    -- Of the last attempt: exited, signaled, timed_out, not_started, answered, unreachable, interrupted.
     outcome TEXT,
     exit_code INTEGER,
     planned_at INTEGER NOT NULL,
@@ -77,9 +77,9 @@ CREATE TABLE run (
     -- All the events that it answers, where that may be several.
     batch TEXT
 ) STRICT;
-INSERT INTO run VALUES(1,'065wzsb800000000','hook','post_start','setup','the-engine','container','over','over',1,'engine',NULL,'concluded',1,'exited',0,1700000000000000000,1795369520693483657,1795369520693485738,NULL,1795369520693486061,'done',0,1,1,NULL);
-INSERT INTO run VALUES(2,'065wzsb800000001','hook','post_start','setup','the-engine','container','waiting','waiting',1,'engine',NULL,'waiting',1,'signaled',NULL,1700000000000000000,1795369520693536997,1795369520693542745,1700000060000000000,NULL,NULL,0,1,2,NULL);
-INSERT INTO run VALUES(3,'065wzsb800000002','hook','post_start','setup','the-engine','container','owing','owing',1,'engine',NULL,'running',1,NULL,NULL,1700000000000000000,1795369520693550477,NULL,NULL,NULL,NULL,1,1,3,NULL);
+INSERT INTO run VALUES(1,'065wzsb800000000','hook','post_start','setup','the-engine','container','over','over',1,'engine',NULL,'concluded',1,'exited',0,1700000000000000000,1795370917853420923,1795370917853423197,NULL,1795370917853423382,'done',0,1,1,NULL);
+INSERT INTO run VALUES(2,'065wzsb800000001','hook','post_start','setup','the-engine','container','waiting','waiting',1,'engine',NULL,'waiting',1,'signaled',NULL,1700000000000000000,1795370917853552589,1795370917853560086,1700000060000000000,NULL,NULL,0,1,2,NULL);
+INSERT INTO run VALUES(3,'065wzsb800000002','hook','post_start','setup','the-engine','container','owing','owing',1,'engine',NULL,'running',1,NULL,NULL,1700000000000000000,1795370917853567959,NULL,NULL,NULL,NULL,1,1,3,NULL);
 CREATE TABLE attempt (
     run INTEGER NOT NULL REFERENCES run (number),
     attempt INTEGER NOT NULL,
@@ -88,7 +88,7 @@ CREATE TABLE attempt (
     outcome TEXT,
     exit_code INTEGER,
     signal INTEGER,
-    -- Why there was never a process.
+    -- Why there was never a process, or no whole answer; the HTTP status of an answer.
     reason TEXT,
     -- What it wrote, bounded, and how many bytes that was in all.
     stdout TEXT NOT NULL,
@@ -97,9 +97,9 @@ CREATE TABLE attempt (
     stderr_bytes INTEGER NOT NULL,
     PRIMARY KEY (run, attempt)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO attempt VALUES(1,1,1795369520693483657,1795369520693485738,'exited',0,NULL,NULL,'out',3,'err',3);
-INSERT INTO attempt VALUES(2,1,1795369520693536997,1795369520693542745,'signaled',NULL,9,NULL,'out',3,'err',3);
-INSERT INTO attempt VALUES(3,1,1795369520693550477,NULL,NULL,NULL,NULL,NULL,'',0,'',0);
+INSERT INTO attempt VALUES(1,1,1795370917853420923,1795370917853423197,'exited',0,NULL,NULL,'out',3,'err',3);
+INSERT INTO attempt VALUES(2,1,1795370917853552589,1795370917853560086,'signaled',NULL,9,NULL,'out',3,'err',3);
+INSERT INTO attempt VALUES(3,1,1795370917853567959,NULL,NULL,NULL,NULL,NULL,'',0,'',0);
 CREATE TABLE nested (
     number INTEGER PRIMARY KEY,
     run INTEGER NOT NULL REFERENCES run (number),
