@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::Retention;
 use super::columns::nanoseconds;
+use super::write::Store;
 
 /// How often the store is gone through for what is too old.
 const ROUND: Duration = Duration::from_secs(600);
@@ -73,8 +74,10 @@ impl Pruning {
     }
 
     /// Takes one step; a failed one is taken again in the next round.
-    pub(super) fn step(&mut self, connection: &mut Connection) -> Result<()> {
-        let next = self.next(connection);
+    pub(super) fn step(&mut self, store: &mut Store, now: Timestamp) -> Result<()> {
+        let next = self.next(&mut store.connection, now);
+        // What is known to be in the file may be gone.
+        store.written.forget();
         if !matches!(next, Ok(Some(_))) {
             self.due_at = Some(Instant::now() + ROUND);
         }
@@ -83,8 +86,8 @@ impl Pruning {
     }
 
     /// What comes after the step; `None` at the end of the round.
-    fn next(&mut self, connection: &mut Connection) -> Result<Option<Stage>> {
-        let horizon = Timestamp::now().checked_sub(self.keep.runs).map_or(i64::MIN, nanoseconds);
+    fn next(&mut self, connection: &mut Connection, now: Timestamp) -> Result<Option<Stage>> {
+        let horizon = now.checked_sub(self.keep.runs).map_or(i64::MIN, nanoseconds);
         let stage = std::mem::replace(&mut self.stage, Stage::Debts);
         Ok(match stage {
             Stage::Debts if forget_debts(connection, horizon)? => Some(Stage::Debts),
@@ -218,4 +221,52 @@ fn give_back(connection: &Connection) -> Result<bool> {
     }
     connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
     Ok(free()? > FREE_PAGES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use jiff::Timestamp;
+    use rusqlite::Connection;
+
+    use super::Pruning;
+    use crate::journal::Retention;
+    use crate::journal::batch::Batch;
+    use crate::journal::known::Known;
+    use crate::journal::queue::Shared;
+    use crate::journal::read::remembered;
+    use crate::journal::schema::{STEPS, migrate};
+    use crate::journal::write::Store;
+    use crate::run::examples::run_for;
+    use crate::run::{Conclusion, Entry, Run, RunIds};
+
+    #[test]
+    fn hooks_and_events_that_come_again_after_they_were_forgotten_are_written_again() {
+        let mut memory = Connection::open_in_memory().expect("memory");
+        migrate(&mut memory, 0, STEPS).expect("our own steps");
+        let (mut store, ids) = (Store::new(memory), RunIds::from(0));
+        let shared = Shared::new(PathBuf::new(), Known::default());
+        let put = |store: &mut Store, entries| {
+            shared.append(entries).expect("true");
+            store.put(&Batch::of(&shared.queue().take_behind(usize::MAX))).expect("memory");
+        };
+        let (over, at) = (run_for(&ids, "a", None), Timestamp::UNIX_EPOCH);
+        let again = Arc::new(Run { id: run_for(&ids, "a", None).id.clone(), ..Run::clone(&over) });
+        let skipped = Entry::Concluded { run: over.id.clone(), at, conclusion: Conclusion::Skipped };
+        put(&mut store, vec![Entry::Planned(over), skipped]);
+
+        let mut pruning = Pruning::new(Retention::default());
+        while pruning.is_due(Instant::now()) {
+            pruning.step(&mut store, Timestamp::MAX).expect("memory");
+        }
+        let recipes = store.connection.query_row("SELECT count(*) FROM recipe", [], |row| row.get(0));
+        assert_eq!(recipes, Ok(0));
+        put(&mut store, vec![Entry::Planned(again.clone())]);
+
+        let found = remembered(&store.connection).expect("every row can be read").runs;
+        assert_eq!(found[0].run.hook.name, again.hook.name);
+    }
 }

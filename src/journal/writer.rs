@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
@@ -305,13 +306,11 @@ impl Writer {
         }
         self.chores_at = now + CHORES;
         if self.pruning.is_due(now) {
-            match self.pruning.step(&mut self.store.connection) {
+            match self.pruning.step(&mut self.store, Timestamp::now()) {
                 // On with it, unless there is something else to do.
                 Ok(()) => self.chores_at = now,
                 Err(error) => warn!(%error, "what is old could not be forgotten, will try again"),
             }
-            // What it refers to may be gone.
-            self.store.written.forget();
         } else if self.store.connection.total_changes() > self.logged {
             self.clear_log("PASSIVE");
         }

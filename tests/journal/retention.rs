@@ -87,24 +87,3 @@ fn of_too_many_runs_the_latest_are_kept() {
     let oldest = "SELECT subject_id FROM run ORDER BY number LIMIT 1 OFFSET 1";
     assert_eq!(look::<String>(&dir, oldest), "run-290");
 }
-
-#[test]
-fn hooks_and_events_that_come_again_after_they_were_forgotten_are_written_again() {
-    let (folder, runs) = (Folder::new(), Runs::new());
-    let dir = folder.store();
-    let world = World::keeping(&dir, Retention { runs: Duration::ZERO, ..Retention::default() });
-    let begun = Instant::now();
-    world.append(whole(&runs.next("gone")));
-    // Only the first round comes at once: it may find nothing yet, and then this shows nothing.
-    while look::<i64>(&dir, "SELECT count(*) FROM recipe") != 0 && begun.elapsed() < Duration::from_secs(1) {
-        thread::sleep(Duration::from_millis(5));
-    }
-
-    let run = runs.next("web");
-    world.commit([Entry::Planned(run.clone())]).expect("on disk");
-    world.close();
-
-    let world = World::open(&dir);
-    assert_eq!(world.remembered.runs[0].run.hook.name, run.hook.name);
-    world.close();
-}
