@@ -41,10 +41,21 @@ pub enum BackupError {
     },
 }
 
+/// What a copy holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Runs, those included that are not over.
+    pub runs: u64,
+    /// Debts, those included that are closed.
+    pub debts: u64,
+    /// The size of the file.
+    pub bytes: u64,
+}
+
 /// Copies what `from` sees into `file`, stamped with the engine that it is about.
 ///
 /// One transaction reads the whole store: the copy is of one moment, and the writer goes on.
-pub(super) fn copy(from: &Connection, file: &Path) -> Result<(), BackupError> {
+pub(super) fn copy(from: &Connection, file: &Path) -> Result<Copied, BackupError> {
     // Made here, not by SQLite, so that at no time others can read it.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|source| match source
         .kind()
@@ -52,8 +63,10 @@ pub(super) fn copy(from: &Connection, file: &Path) -> Result<(), BackupError> {
         io::ErrorKind::AlreadyExists => BackupError::Exists { file: file.to_owned() },
         _ => BackupError::Write { file: file.to_owned(), source },
     })?;
-    let copied = fill(from, file)
-        .and_then(|()| keep(file).map_err(|source| BackupError::Write { file: file.to_owned(), source }));
+    let copied = fill(from, file).and_then(|(runs, debts)| match keep(file) {
+        Ok(bytes) => Ok(Copied { runs, debts, bytes }),
+        Err(source) => Err(BackupError::Write { file: file.to_owned(), source }),
+    });
     if copied.is_err() {
         // Half a copy is none. Where even this fails nothing better can be done.
         let _ = fs::remove_file(file);
@@ -61,7 +74,8 @@ pub(super) fn copy(from: &Connection, file: &Path) -> Result<(), BackupError> {
     copied
 }
 
-fn fill(from: &Connection, file: &Path) -> Result<(), BackupError> {
+/// Copies, and counts the runs and debts of the copy.
+fn fill(from: &Connection, file: &Path) -> Result<(u64, u64), BackupError> {
     let dir = file.parent().unwrap_or(Path::new("."));
     let copy_error = |error| BackupError::Copy { file: file.to_owned(), why: why(&error, dir) };
     let name = file.to_str().ok_or_else(|| {
@@ -69,7 +83,13 @@ fn fill(from: &Connection, file: &Path) -> Result<(), BackupError> {
         BackupError::Write { file: file.to_owned(), source }
     })?;
     from.execute("VACUUM INTO ?1", [name]).map_err(copy_error)?;
-    Connection::open(file).and_then(|copy| stamp(&copy)).map_err(copy_error)
+    let counted = Connection::open(file).and_then(|copy| {
+        stamp(&copy)?;
+        let count = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, i64>(0));
+        Ok((count("SELECT count(*) FROM run")?, count("SELECT count(*) FROM debt")?))
+    });
+    let (runs, debts) = counted.map_err(copy_error)?;
+    Ok((runs.unsigned_abs(), debts.unsigned_abs()))
 }
 
 /// Writes down whose store it is: that of the engine that was heard of last. An older stamp stays.
@@ -81,9 +101,11 @@ fn stamp(copy: &Connection) -> rusqlite::Result<()> {
     engine.map_or(Ok(0), |it| copy.execute(insert, [it])).map(drop)
 }
 
-/// Brings a file and its name to the disk.
-fn keep(file: &Path) -> io::Result<()> {
-    File::open(file)?.sync_all()?;
+/// Brings a file and its name to the disk; the file's size.
+fn keep(file: &Path) -> io::Result<u64> {
+    let copy = File::open(file)?;
+    copy.sync_all()?;
     let dir = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir)?.sync_all()
+    File::open(dir)?.sync_all()?;
+    Ok(copy.metadata()?.len())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
-use super::backup::BackupError;
+use super::backup::{BackupError, Copied};
 use super::queue::Shared;
 use super::reader::Reader;
 use super::{CommitError, JournalError, Standing};
@@ -112,7 +112,7 @@ impl Journal {
     /// # Errors
     ///
     /// When the store cannot be read or the file not be written; then there is no file.
-    pub fn backup(&self, file: &Path) -> Result<(), BackupError> {
+    pub fn backup(&self, file: &Path) -> Result<Copied, BackupError> {
         Reader::open(&self.shared().dir)?.backup(file)
     }
 

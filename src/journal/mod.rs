@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 use crate::lifecycle::{EngineId, Life, Subject};
 use crate::run::{Debt, Outcome, Run, RunId, RunState};
 
-pub use backup::BackupError;
+pub use backup::{BackupError, Copied};
 pub use handle::Journal;
 pub use lock::holder;
 pub use open::{OpenError, open};

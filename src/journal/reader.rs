@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
-use super::backup::{BackupError, copy};
+use super::backup::{BackupError, Copied, copy};
 use super::columns::{instant, nanoseconds, optional_instant, outcome};
 use super::failure::why;
 use super::open::{OpenError, connect_to_read};
@@ -180,7 +180,7 @@ impl Reader {
     /// # Errors
     ///
     /// When the store cannot be read or the file not be written; then there is no file.
-    pub fn backup(&self, file: &Path) -> Result<(), BackupError> {
+    pub fn backup(&self, file: &Path) -> Result<Copied, BackupError> {
         copy(&self.connection, file)
     }
 
