@@ -1,10 +1,12 @@
 //! `boathook check`: is the configuration right, and what does it say?
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::table::{Give, Table, clipped};
+use super::words::count;
 use crate::config::{self, Config, Origin, Report, show_duration};
 use crate::hook::{Action, Cleanup, Command, Hook, Method, Mode, Request};
 use crate::lifecycle::{Point, PointSet};
@@ -63,10 +65,6 @@ fn count_mistakes(report: &Report) -> String {
     count(report.diagnostics().len(), "mistake")
 }
 
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 /// The hooks as a table for people.
 struct Summary<'a>(&'a Config);
 
@@ -74,25 +72,23 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hooks = &self.0.hooks;
         if !hooks.is_empty() {
-            let head = Vec::from(["HOOK", "AT", "TIMEOUT", "DOES", "WHEN"].map(str::to_owned));
-            let mut rows = vec![head];
-            let mut origins = vec!["FROM".to_owned()];
+            let mut heads = vec!["HOOK", "AT", "TIMEOUT", "DOES", "WHEN"];
+            let (mut rows, mut origins) = (Vec::new(), Vec::new());
             for hook in hooks {
-                rows.push(row(hook).into());
+                rows.push(row(hook).to_vec());
                 origins.push(from(&self.0.origins[&hook.name]));
                 if let Some(cleanup) = &hook.cleanup {
-                    rows.push(row_of_cleanup(cleanup).into());
+                    rows.push(row_of_cleanup(cleanup).to_vec());
                     origins.push(String::new());
                 }
             }
             if self.0.origins.values().any(|it| it.file != self.0.named) {
+                heads.insert(1, "FROM");
                 rows.iter_mut().zip(origins).for_each(|(row, cell)| row.insert(1, cell));
             }
-            let width = |column: usize| rows.iter().map(|it| it[column].chars().count()).max().unwrap_or(0);
-            for row in &rows {
-                let cells = row.iter().enumerate().map(|(nth, cell)| format!("{cell:<0$}", width(nth)));
-                writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-            }
+            let mut table = Table::new(heads.into_iter().map(|head| (head, Give::Nothing)));
+            rows.into_iter().for_each(|row| table.push(row.into_iter().map(Into::into)));
+            f.write_str(&table.lines(None))?;
             writeln!(f)?;
         }
         for path in &self.0.passed_over {
@@ -166,28 +162,12 @@ fn asks(request: &Request) -> String {
     }
 }
 
-/// One line of printable text of at most `chars_max` characters.
-fn clipped(text: &str, chars_max: usize) -> String {
-    let mut clipped = String::new();
-    for (nth, c) in text.chars().enumerate() {
-        if nth == chars_max {
-            clipped.pop();
-            clipped.push('…');
-            break;
-        }
-        let c = if c.is_control() { ' ' } else { c };
-        clipped.write_char(c).expect("text is written to memory");
-    }
-    clipped
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::{
-        Action, Cleanup, Command, Hook, Method, Origin, Point, Request, asks, clipped, count, does, from,
-        row, row_of_cleanup,
+        Action, Cleanup, Command, Hook, Method, Origin, Point, Request, asks, does, from, row, row_of_cleanup,
     };
     use crate::hook::{Deadline, HookName, Retry};
     use crate::launch::Launch;
@@ -257,16 +237,5 @@ mod tests {
         };
 
         assert_eq!(asks(&request), "posts to http://127.0.0.1:9000/alert");
-    }
-
-    #[test]
-    fn a_cell_is_one_short_line() {
-        assert_eq!(clipped("a\nb\u{1b}", 10), "a b ");
-        assert_eq!(clipped("0123456789", 4), "012…");
-    }
-
-    #[test]
-    fn one_is_not_many() {
-        assert_eq!((count(1, "hook"), count(0, "hook")), ("1 hook".to_owned(), "0 hooks".to_owned()));
     }
 }

@@ -64,7 +64,7 @@ use report::Wrong;
 pub use good::{Good, GoodError};
 pub use hooks::Origin;
 pub use plugin::PluginName;
-pub use quantity::show_duration;
+pub use quantity::{read_duration, show_duration};
 pub use report::{Diagnostic, Report};
 pub use salvage::{Salvaged, salvage};
 pub use schema::schema;

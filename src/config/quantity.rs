@@ -58,6 +58,18 @@ fn span(node: &Node, zero: Zero) -> Result<Duration, Wrong> {
     }
 }
 
+/// The span of time that `text` says, as a value of the configuration does: `1h30m`.
+///
+/// # Errors
+///
+/// What is wrong with it, in words that follow after a name, and how it is written.
+pub fn read_duration(text: &str) -> Result<Duration, String> {
+    measure(text, &TIMES).map(Duration::from_millis).map_err(|fault| {
+        let Wrong { message, help, .. } = fault.of_time(text);
+        help.map_or(message.clone(), |help| format!("{message}; {help}"))
+    })
+}
+
 /// A size in bytes within `range`: `64KiB`, `1MiB`.
 pub(super) fn size(node: &Node, range: RangeInclusive<u64>) -> Result<u64, Wrong> {
     let text = scalar(node, "a size, such as `64KiB`")?;

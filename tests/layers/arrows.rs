@@ -22,7 +22,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("source", &["docker", "engine", "lifecycle", "reconcile", "run"]),
     ("config", &["hook", "launch", "lifecycle", "trust"]),
     ("daemon", &["config", "docker", "engine", "hook", "journal", "runner", "source"]),
-    ("cli", &["config", "daemon", "hook", "launch", "lifecycle"]),
+    ("cli", &["config", "daemon", "hook", "journal", "launch", "lifecycle", "run"]),
 ];
 
 /// What is a door and no room, and what it may know: the library, the program, and in `bin` the
