@@ -2,6 +2,7 @@
 
 pub mod engine;
 
+mod cli;
 mod config;
 mod contract;
 mod every_engine;

@@ -4,10 +4,10 @@ use std::fmt::{self, Write as _};
 
 use jiff::tz::TimeZone;
 
-use super::words::{UNKNOWN, count, ended, instant, last_excuse, of_what, outcome, span, took};
+use super::words::{UNKNOWN, count, ended, instant, of_what, outcome, span, took};
 use crate::journal::{Attempt, DebtRecord, Record};
 use crate::lifecycle::Facts;
-use crate::run::Captured;
+use crate::run::{Captured, Outcome};
 
 /// The run for people, a line for each thing.
 pub(super) fn told(record: &Record, owed: Option<&DebtRecord>, zone: &TimeZone) -> String {
@@ -65,8 +65,8 @@ fn tell_attempt(to: &mut String, nth: usize, attempt: &Attempt, zone: &TimeZone)
     let how = attempt.outcome.as_ref().map_or("running".to_owned(), ended);
     let took = took(attempt).map_or(UNKNOWN.to_owned(), span);
     writeln!(to, "attempt {nth}: {how}, began {}, took {took}", instant(attempt.started_at, zone))?;
-    if let Some(why) = last_excuse(std::slice::from_ref(attempt)) {
-        writeln!(to, "  why: {}", line(&why))?;
+    if let Some(Outcome::NotStarted(why) | Outcome::Unreachable(why)) = &attempt.outcome {
+        writeln!(to, "    {}", line(why))?;
     }
     tell_output(to, "stdout", &attempt.output.stdout)?;
     tell_output(to, "stderr", &attempt.output.stderr)
