@@ -15,6 +15,7 @@ mod lanes;
 mod ledger;
 mod memory;
 mod restored;
+mod sieve;
 mod telling;
 mod work;
 
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::docker::Docker;
-use crate::hook::{HookSet, Match, Outage};
+use crate::hook::{HookSet, Outage};
 use crate::journal::{Asked, Journal, JournalError, Remembered};
 use crate::lifecycle::{Call, EngineId, Known, Point, PointSet, Question, Signal, Subject, Verdict};
 use crate::run::{Conclusion, Entry, Run, RunId};
@@ -37,6 +38,8 @@ use crate::runner::{Runner, Survivors};
 
 use groups::Groups;
 pub use work::Work;
+
+pub use sieve::Sieve;
 
 /// How many signals may wait to be taken in. One takes about a microsecond; more than this means
 /// that the task does not run any more.
@@ -225,15 +228,15 @@ impl Engine {
         }
     }
 
-    /// Whether `question` need not be asked: whatever else is known, no hook means it.
-    pub fn lets_pass(&self, question: &Question) -> bool {
-        self.rules.load().let_pass(question)
+    /// Who may mean what `question` is about, by what it tells itself. Nobody: it need not be asked.
+    pub fn sieve(&self, question: &Question) -> Sieve {
+        Sieve::new(&self.rules.load(), question)
     }
 
     /// Asks a gate, and answers in time whatever becomes of the gate.
     pub async fn ask(&self, question: Question) -> Verdict {
         let rules = self.rules.load_full();
-        if rules.let_pass(&question) {
+        if Sieve::new(&rules, &question).is_empty() {
             return Verdict::Allow;
         }
         let point = question.point;
@@ -255,16 +258,6 @@ impl Engine {
 }
 
 impl Rules {
-    /// Whether no hook means what `question` is about, and nothing that it does not tell itself could change
-    /// that.
-    fn let_pass(&self, question: &Question) -> bool {
-        if self.standing == Standing::Unconfigured || question.has_past() {
-            return false;
-        }
-        let event = question.event();
-        self.hooks.at(question.point).iter().all(|it| it.when.matches(&event) == Match::No)
-    }
-
     /// The verdict when boathook itself cannot decide.
     fn undecided(&self, point: Point, why: &str) -> Verdict {
         match self.outage {

@@ -23,7 +23,7 @@ use tracing::{error, warn};
 
 use super::api::{Operation, What, operation, plain_path, what};
 use super::body;
-use super::concerns::{answered_at, asked_at};
+use super::concerns::{ANSWERED_ANYWHERE, ASKED_ANYWHERE, answered_at, asked_at};
 use super::gates::{body_bytes, hidden_parameters, json_body};
 use super::looks::{Looks, Notice, Wants};
 use super::mounts::taken_over;
@@ -31,7 +31,8 @@ use crate::docker::{Docker, DockerError, LOOK_LIMIT, NetworkKnown, VolumeKnown};
 use crate::engine::Engine;
 use crate::lifecycle::{
     Call, CallKind, Detail, EngineId, Facts, Mount, NetworkAttachment, NetworkDetail, Observation, Point,
-    Question, Request, Saw, Signal, Source, Subject, SubjectKind, Turn, Verdict, VolumeDetail, Withheld,
+    PointSet, Question, Request, Saw, Signal, Source, Subject, SubjectKind, Turn, Verdict, VolumeDetail,
+    Withheld,
 };
 use crate::run::NESTED_HEADER;
 
@@ -271,20 +272,31 @@ impl Gatekeeper {
         Ok(Verdict::Allow)
     }
 
-    /// Whether a creation passes by what is decisive of its body alone. If not, all of it is read.
+    /// Whether a creation passes by its name, or else by what decides of its body. If not, all of it is read.
     fn nobody_means(
         &self,
         engine: &EngineId,
         operation: &Operation<'_>,
         request: &PluginRequest<'_>,
     ) -> bool {
+        if hidden_parameters(request).is_some() {
+            return false;
+        }
+        let name = operation.created_name();
+        let facts = Facts { name: name.clone(), ..Facts::default() };
+        let creation = Passenger { facts, ..Passenger::new(made_up(engine, SubjectKind::Creation)) };
+        let mut question = creation.question(Point::PreCreate, &asked(request, None));
+        let sieve = self.engine.sieve(&question);
+        if sieve.is_empty() {
+            return true;
+        }
         let Ok(Ok(sketch)) = body_bytes(request).map(|it| body::sketch(&it)) else { return false };
-        // Their mounts have to be looked up.
+        // The mounts of other containers have to be looked up.
         if !taken_over(&sketch).is_empty() {
             return false;
         }
-        let creation = Passenger::creation(engine, operation.created_name().as_deref(), &Ok(sketch));
-        self.engine.lets_pass(&creation.question(Point::PreCreate, &asked(request, None)))
+        question.facts = Arc::new(body::facts_of_creation(name.as_deref(), &sketch));
+        sieve.sift(&question).is_empty()
     }
 
     /// What an operation is about. Nothing, if it does not exist: the engine will say so itself.
@@ -364,9 +376,12 @@ impl Gatekeeper {
         if matches!(&*request.method, "GET" | "HEAD" | "OPTIONS") {
             return false;
         }
-        let Some(what) = what(&request.method, &request.uri) else { return false };
         // What hooks do themselves is always told.
-        asked_at(what).meets(points) || request.headers.get(NESTED_HEADER).is_some()
+        let of_hook = request.headers.get(NESTED_HEADER).is_some();
+        if !of_hook && !points.meets(ASKED_ANYWHERE) {
+            return false;
+        }
+        what(&request.method, &request.uri).is_some_and(|it| of_hook || asked_at(it).meets(points))
     }
 
     /// Whether anybody wants to hear of the answer to a call.
@@ -374,10 +389,13 @@ impl Gatekeeper {
         if request.method == "GET" {
             return false;
         }
-        let Some(what) = what(&request.method, &request.uri) else { return false };
-        let at = answered_at(what);
         // That a hook made a container has to be known even before anybody listens to that.
-        !at.is_empty() && (at.meets(self.engine.points()) || request.headers.get(NESTED_HEADER).is_some())
+        let (points, of_hook) = (self.engine.points(), request.headers.get(NESTED_HEADER).is_some());
+        if !of_hook && !points.meets(ANSWERED_ANYWHERE) {
+            return false;
+        }
+        let at = what(&request.method, &request.uri).map_or(PointSet::EMPTY, answered_at);
+        !at.is_empty() && (of_hook || at.meets(points))
     }
 
     /// Remembers that a call was let through or answered.

@@ -5,7 +5,7 @@
 //! made when the configuration is loaded. So such a call is known by comparing two numbers, and is answered
 //! from its method and target alone.
 
-use super::routes::What;
+use super::routes::{ROUTES, What};
 use crate::lifecycle::{Point, PointSet, SubjectKind};
 
 /// The points whose events tell what brought them about: all that a container reaches after the fact.
@@ -20,6 +20,20 @@ pub(super) const EXPLAINED: PointSet = {
     }
     set
 };
+
+/// Where somebody has to listen for any request to be looked at, [`Point::Api`] apart.
+pub(super) const ASKED_ANYWHERE: PointSet = {
+    let (mut set, mut nth) = (PointSet::EMPTY, 0);
+    while nth < ROUTES.len() {
+        set = set.union(asked_at(ROUTES[nth].what));
+        nth += 1;
+    }
+    set
+};
+
+/// Where somebody has to listen for any answer to be looked at.
+pub(super) const ANSWERED_ANYWHERE: PointSet =
+    EXPLAINED.union(PointSet::of(&[Point::PreCreate, Point::PreStart]));
 
 /// Where somebody has to listen for the request of such a call to be looked at.
 pub(super) const fn asked_at(what: What) -> PointSet {
@@ -59,8 +73,7 @@ pub(super) const fn answered_at(what: What) -> PointSet {
 mod tests {
     use super::super::api::operation;
     use super::super::authorization::call_kind;
-    use super::super::routes::ROUTES;
-    use super::{EXPLAINED, answered_at, asked_at};
+    use super::{EXPLAINED, ROUTES, answered_at, asked_at};
     use crate::lifecycle::Point;
 
     #[test]
