@@ -118,12 +118,12 @@ fn table(records: &[DebtRecord], daemon: Daemon, now: Timestamp) -> Table {
     let mut table = Table::new([
         ("DEBT", Nothing),
         ("SINCE", Nothing),
-        ("FOR", DownTo(7)),
-        ("HOOK", DownTo(7)),
+        ("FOR", DownTo(6)),
+        ("HOOK", DownTo(6)),
         ("STATE", Nothing),
         ("TRIES", All),
-        ("LAST", DownTo(7)),
-        ("NEXT", DownTo(7)),
+        ("LAST", DownTo(6)),
+        ("NEXT", DownTo(12)),
     ]);
     for record in records {
         table.push(row(record, daemon, now, &zone));
@@ -174,7 +174,7 @@ fn next(record: &DebtRecord, daemon: Daemon, now: Timestamp, zone: &TimeZone) ->
             (None, Some(attempt)) if attempt.ended_at.is_none() => "is running".to_owned(),
             (None, _) => "waits for its turn".to_owned(),
         },
-        DebtState::GivenUp { .. } => "retry it, or forgive it".to_owned(),
+        DebtState::GivenUp { .. } => "retry or forgive".to_owned(),
         DebtState::Paid => closed("paid"),
         DebtState::Forgiven => closed("forgiven"),
         DebtState::Merged { into } => format!("paid with {into}"),

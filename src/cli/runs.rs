@@ -141,14 +141,14 @@ fn table(records: &[Record], now: Timestamp) -> Table {
     let mut table = Table::new([
         ("RUN", Nothing),
         ("WHEN", Nothing),
-        ("FOR", DownTo(7)),
+        ("FOR", DownTo(6)),
         ("POINT", Nothing),
-        ("HOOK", DownTo(7)),
+        ("HOOK", DownTo(6)),
         ("PHASE", All),
         ("TRY", All),
-        ("OUTCOME", DownTo(7)),
+        ("OUTCOME", DownTo(9)),
         ("TOOK", All),
-        ("WHY", DownTo(7)),
+        ("WHY", DownTo(6)),
     ]);
     for record in records {
         table.push(row(record, now, &zone));

@@ -22,8 +22,9 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// for wishes twice a second, and others may be in front.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many runs of one debt, or of one hook for one subject, are told apart.
-const RUNS_MAX: u32 = 1_000;
+/// How many runs of one debt, or of one hook for one subject, are looked at, the latest: more than come
+/// about between two looks.
+const RUNS_MAX: u32 = 64;
 
 /// Something that was asked for.
 #[derive(Debug)]

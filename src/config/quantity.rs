@@ -270,7 +270,7 @@ fn scalar<'n>(node: &'n Node, what: &str) -> Result<&'n str, Wrong> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Node, Value, Zero, duration, duration_within, show_duration, size};
+    use super::{Node, Value, Zero, duration, duration_within, read_duration, show_duration, size};
 
     fn node(text: &str) -> Node {
         Node { span: 0..0, value: Value::Scalar { text: text.to_owned(), quoted: false } }
@@ -354,6 +354,16 @@ mod tests {
         assert_eq!(bytes("1B"), Err("range"));
         assert_eq!(bytes("99999999999999GiB"), Err("range"));
         assert_eq!(bytes("-1KiB"), Err("number"));
+    }
+
+    #[test]
+    fn a_span_of_time_may_come_from_elsewhere_than_the_file() {
+        assert_eq!(read_duration("1d12h"), Ok(Duration::from_secs(36 * 60 * 60)));
+        assert_eq!(
+            read_duration("5"),
+            Err("is a number without a unit, write `5s` or `5ms`; the units are `ms`, `s`, `m`, `h` and `d`"
+                .to_owned())
+        );
     }
 
     #[test]

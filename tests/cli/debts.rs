@@ -21,7 +21,7 @@ fn debts_are_a_table_that_says_what_comes_next() {
 
 const DEBTS: &str = "\
 DEBT              SINCE                FOR  HOOK  STATE     TRIES  LAST       NEXT
-03j74ybna0000000  2001-02-03 04:05:06  web  net   given up  2      timed out  retry it, or forgive it
+03j74ybna0000000  2001-02-03 04:05:06  web  net   given up  2      timed out  retry or forgive
 03j74yccr0000000  2001-02-03 04:05:12  db   dns   owed      0      -          at post_stop
 ";
 
@@ -33,7 +33,7 @@ boathook does not run: nothing is paid until it does
 
 const ALL: &str = "\
 DEBT              SINCE                FOR  HOOK   STATE     TRIES  LAST       NEXT
-03j74ybna0000000  2001-02-03 04:05:06  web  net    given up  2      timed out  retry it, or forgive it
+03j74ybna0000000  2001-02-03 04:05:06  web  net    given up  2      timed out  retry or forgive
 03j74yccr0000000  2001-02-03 04:05:12  db   dns    owed      0      -          at post_stop
 03j74ycgn0000000  2001-02-03 04:05:13  old  mount  paid      1      exit 0     paid 2001-02-03 04:05:14
 ";
