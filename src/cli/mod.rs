@@ -97,6 +97,7 @@ enum Command {
     /// Waits until it has ended, and exits with 1 if it has failed again. A run that is over is done once
     /// more by a run of its own. While the daemon is away it is asked to do it when it is there again. A
     /// debt has the id of the set-up that opened it; while it is due or given up that id means the debt.
+    /// While what it was set up for goes on, the set-up is meant; afterwards neither.
     Retry(RetryArgs),
     /// Copy the journal into a file, whether the daemon runs or not
     ///

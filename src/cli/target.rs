@@ -75,9 +75,8 @@ impl Target {
     pub(super) fn named(reader: &Reader, text: &str) -> Result<Target, RetryError> {
         let id = ids::find(reader, text)?;
         let run = ids::run(reader, &id)?;
-        // A clean-up is tried again by paying its debt.
-        let debt = match run.as_ref().and_then(|it| it.run.debt.as_ref()) {
-            Some(debt) => ids::debt(reader, debt)?,
+        let debt = match &run {
+            Some(record) => ids::debt_of(reader, record)?,
             None => ids::debt(reader, &id)?,
         };
         Target::choose(id, run, debt)
@@ -90,21 +89,20 @@ impl Target {
         Ok(given_up.map(|it| Target::Debt(Box::new(it))).collect())
     }
 
-    /// A debt has the id of the set-up that opened it. While it is to be paid the debt is meant: what
-    /// it was set up for is over. Until then, and when it is paid, the set-up is.
+    /// A debt has the id of the set-up that opened it. While it is to be paid the debt is meant; before, and
+    /// only then, the set-up: what it was for goes on, and when that ends the debt falls due. Afterwards
+    /// nobody would clean up what is set up once more.
     fn choose(id: RunId, run: Option<Record>, debt: Option<DebtRecord>) -> Result<Target, RetryError> {
-        let state = debt.as_ref().map(|it| it.debt.state.clone());
         match (run, debt) {
-            (_, Some(debt)) if matches!(state, Some(DebtState::Due { .. } | DebtState::GivenUp { .. })) => {
-                Ok(Target::Debt(Box::new(debt)))
-            }
-            (Some(record), debt) if record.run.phase == Phase::Cleanup => Err(match debt {
-                Some(it) => RetryError::NotDue { id: it.debt.id, state: it.debt.state.name() },
-                None => RetryError::Forgotten { id },
-            }),
-            (Some(record), _) => Target::of_run(&record),
-            (None, Some(it)) => Err(RetryError::NotDue { id, state: it.debt.state.name() }),
-            (None, None) => Err(RetryError::Forgotten { id }),
+            (run, Some(owed)) => match (&owed.debt.state, run) {
+                (DebtState::Due { .. } | DebtState::GivenUp { .. }, _) => Ok(Target::Debt(Box::new(owed))),
+                (DebtState::Owed, Some(record)) if record.run.phase == Phase::Setup => {
+                    Target::of_run(&record)
+                }
+                (state, _) => Err(RetryError::NotDue { id: owed.debt.id.clone(), state: state.name() }),
+            },
+            (Some(record), None) if record.run.phase == Phase::Setup => Target::of_run(&record),
+            (_, None) => Err(RetryError::Forgotten { id }),
         }
     }
 
@@ -248,8 +246,17 @@ mod tests {
         assert_eq!(wish(Some(DebtState::GivenUp { run: id() })), Some(Wish::RetryDebt(id())));
         assert_eq!(wish(Some(DebtState::Due { run: id() })), Some(Wish::RetryDebt(id())));
         assert_eq!(wish(Some(DebtState::Owed)), Some(Wish::RetryRun(id())));
-        assert_eq!(wish(Some(DebtState::Paid)), Some(Wish::RetryRun(id())));
         assert_eq!(wish(None), Some(Wish::RetryRun(id())));
+    }
+
+    #[test]
+    fn nothing_is_set_up_once_more_that_nobody_would_clean_up() {
+        for state in [DebtState::Paid, DebtState::Forgiven, DebtState::Merged { into: id() }] {
+            let name = state.name();
+            let refused = wish(run(Phase::Setup), RunState::Concluded(Conclusion::Done), Some(state));
+
+            assert!(matches!(refused, Err(RetryError::NotDue { state, .. }) if state == name), "{refused:?}");
+        }
     }
 
     #[test]

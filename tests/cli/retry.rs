@@ -175,7 +175,8 @@ fn where_there_is_nothing_to_try_nothing_is_asked_for_and_it_says_why() {
     let world = World::with(entries(&scene));
     let paid_down = clean_up(&scene.paid, Cause::Aborted, 8_000);
 
-    let said = world.boathook(&["retry", id(&scene.net), id(&scene.gate), id(&paid_down), "web"]);
+    let said =
+        world.boathook(&["retry", id(&scene.net), id(&scene.gate), id(&paid_down), id(&scene.paid), "web"]);
 
     assert_eq!(said.code, Some(1));
     for complaint in [
