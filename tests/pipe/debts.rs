@@ -181,7 +181,8 @@ fn a_hook_that_is_gone_from_the_configuration_is_cleaned_up_still(on: Generation
 
     let ran = wait_for("the clean-up", LIMIT, || Some(world.ran_for("web")).filter(|it| it.len() == 2));
     assert_eq!(phases(&ran), ["run setup post_start", "run cleanup post_stop"]);
-    assert_eq!(ran[1].document["cause"], "reconcile");
+    // The engine's ring of events still tells it.
+    assert_eq!(ran[1].document["cause"], "engine");
     assert_eq!(ran[1].document["setup"][0]["state"], ran[0].document["run"]);
 }
 
