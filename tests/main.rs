@@ -5,6 +5,7 @@ pub mod engine;
 mod cli;
 mod config;
 mod contract;
+mod crash;
 mod every_engine;
 mod harness;
 mod journal;

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use fail::FailScenario;
 
 use crate::daemon;
 use backup::BackupArgs;
@@ -120,6 +121,8 @@ pub fn run(cli: &Cli) -> ExitCode {
     match &cli.command {
         Command::Run { log_format } => {
             logging::start(*log_format, cli.common.quiet, cli.common.verbose);
+            // Only a boathook that was built for tests has any.
+            let _armed = fail::has_failpoints().then(FailScenario::setup);
             match daemon::run(&config) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error),

@@ -12,6 +12,7 @@
 mod backup;
 mod batch;
 mod columns;
+mod fail_points;
 mod failure;
 mod handle;
 mod identity;

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::handle::WRITER_GONE;
 use super::known::{Known, Line, Undo};
-use super::{CommitError, JournalError, Standing};
+use super::{CommitError, JournalError, Standing, fail_points};
 use crate::lifecycle::Subject;
 use crate::run::{Entry, RunId};
 
@@ -98,6 +98,7 @@ impl Shared {
         }
         let mut unit = Unit { lines: Vec::with_capacity(entries.len()) };
         let admitted = entries.into_iter().try_for_each(|entry| {
+            fail_points::before(&entry);
             unit.lines.extend(queue.known.admit(entry, None)?);
             Ok(())
         });
@@ -112,6 +113,7 @@ impl Shared {
     }
 
     pub(super) fn commit(&self, entries: Vec<Entry>, reply: oneshot::Sender<Result<(), CommitError>>) {
+        entries.iter().for_each(fail_points::before);
         let mut queue = self.queue();
         let refusal = match queue.failing.clone() {
             Some(why) => CommitError::Unwritable { why },

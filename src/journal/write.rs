@@ -9,9 +9,9 @@ use std::sync::{Arc, Weak};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use serde::Serialize;
 
-use super::Journal;
 use super::batch::{Batch, Call, Reads};
 use super::columns::{clamped, kind_word, nanoseconds, to_json};
+use super::{Journal, fail_points};
 use crate::hook::{Cleanup, Hook};
 use crate::lifecycle::{EngineId, Event, Life, Subject};
 use crate::run::{Debt, DebtState, RunId};
@@ -106,7 +106,10 @@ impl Store {
         batch.calls.iter().try_for_each(|it| put_call(&rows, it))?;
         batch.lives.iter().try_for_each(|(subject, life)| put_life(&rows, written, subject, *life))?;
         batch.reads.iter().try_for_each(|it| put_reads(&rows, written, it))?;
-        rows.commit()
+        fail_points::before_commit();
+        rows.commit()?;
+        fail_points::after_commit();
+        Ok(())
     }
 
     /// Remembers what has been written.

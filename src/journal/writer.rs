@@ -13,7 +13,6 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
-use super::Retention;
 use super::batch::Batch;
 use super::failure::{is_of_the_store, why};
 use super::identity::Identity;
@@ -23,6 +22,7 @@ use super::queue::{Overtaken, PLENTY, Shared, Unit, Urgent};
 use super::retention::Pruning;
 use super::wish::{Asked, Wishes};
 use super::write::Store;
+use super::{Retention, fail_points};
 
 /// How long what was appended gathers before it is written: what comes and goes meanwhile costs
 /// nothing, and a crash takes no more than this.
@@ -156,10 +156,17 @@ impl Writer {
         }
     }
 
+    /// Has units on disk, all or none.
+    fn put<'a>(&mut self, units: impl Iterator<Item = &'a Unit> + Clone) -> rusqlite::Result<()> {
+        self.store.put(&Batch::of(units.clone()))?;
+        units.flat_map(|it| &it.lines).for_each(|it| fail_points::after(&it.entry));
+        Ok(())
+    }
+
     fn write_urgent(&mut self, mut urgent: Vec<Urgent>, overtaken: Overtaken) {
         let Overtaken { first, later } = overtaken;
         let units = first.iter().chain(urgent.iter().map(|it| &it.unit));
-        match self.store.put(&Batch::of(units)) {
+        match self.put(units) {
             Ok(()) => {
                 self.shared.queue().push_behind(later);
                 urgent.into_iter().for_each(Urgent::done);
@@ -185,7 +192,7 @@ impl Writer {
     }
 
     fn write_behind(&mut self, units: Vec<Unit>) {
-        match self.store.put(&Batch::of(&units)) {
+        match self.put(units.iter()) {
             Ok(()) => {}
             Err(error) if is_of_the_store(&error) => self.fail(&error, Vec::new(), units),
             Err(_) if units.len() > 1 => self.write_one_by_one(units),
@@ -253,7 +260,7 @@ impl Writer {
         let units = self.shared.queue().take_behind(ENTRIES_MAX);
         let tried = match units.is_empty() {
             true => probe(&self.store.connection),
-            false => self.store.put(&Batch::of(&units)),
+            false => self.put(units.iter()),
         };
         match tried {
             Err(error) if is_of_the_store(&error) => self.fail(&error, Vec::new(), units),

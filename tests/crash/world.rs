@@ -1,0 +1,208 @@
+//! A host whose hooks keep books, and on which boathook may die at any time.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use boathook::journal::{DebtFilter, Found, Reader, RunFilter};
+use serde_json::Value;
+
+use super::books::{self, Books};
+use crate::engine::{Boathook, BoathookOptions, Dockerd, DockerdOptions, Generation, Sandbox, wait_for};
+
+/// For everything to come to rest: some restarts, and the pauses before clean-ups are tried again.
+pub(super) const REST_LIMIT: Duration = Duration::from_secs(120);
+
+/// For boathook to follow an engine that is there.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(60);
+
+/// Whether the engine asks boathook. It cannot be used then while boathook is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plugin {
+    Asked,
+    NotAsked,
+}
+
+/// A configuration that is being written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Config {
+    top: String,
+    hooks: String,
+}
+
+impl Config {
+    /// A key at the top of the file.
+    pub(super) fn key(mut self, line: &str) -> Config {
+        writeln!(self.top, "{line}").expect("text grows");
+        self
+    }
+
+    /// A hook, as one line of YAML.
+    pub(super) fn hook(mut self, hook: &str) -> Config {
+        writeln!(self.hooks, "  - {hook}").expect("text grows");
+        self
+    }
+
+    /// A hook that writes its runs down, at these points (`[a, b]`).
+    pub(super) fn plain(self, name: &str, at: &str) -> Config {
+        self.hook(&format!("{{name: {name}, at: {at}, exec: [./book]}}"))
+    }
+
+    /// A hook that writes down that it sets up, and that it cleans up; `more` are further keys.
+    pub(super) fn pair(self, name: &str, at: &str, more: &str) -> Config {
+        let cleanup = "cleanup: {exec: [./book], retry: {max_attempts: 30, delay: 100ms, max_delay: 1s}}";
+        self.hook(&format!("{{name: {name}, at: {at}, exec: [./book], {cleanup}{more}}}"))
+    }
+
+    fn text(&self, state_dir: &Path) -> String {
+        format!("version: 1\nstate_dir: {}\n{}hooks:\n{}", state_dir.display(), self.top, self.hooks)
+    }
+}
+
+/// A host with an engine, and with a boathook that comes and goes.
+pub(super) struct World {
+    pub(super) dockerd: Dockerd,
+    pub(super) sandbox: Sandbox,
+    config: Config,
+    /// Where the journal is.
+    state_dir: PathBuf,
+    boathook: Option<Boathook>,
+    /// How often boathook was killed.
+    pub(super) kills: usize,
+}
+
+impl World {
+    /// Starts an engine, and boathook before it if it is to be asked. `None`: there is none here, and that
+    /// is allowed.
+    pub(super) fn start(on: Generation, plugin: Plugin, config: &Config) -> Option<World> {
+        World::start_with(on, plugin, false, config)
+    }
+
+    /// As [`World::start`], with `live_restore` of the engine.
+    pub(super) fn start_with(
+        on: Generation,
+        plugin: Plugin,
+        live_restore: bool,
+        config: &Config,
+    ) -> Option<World> {
+        let sandbox = Sandbox::available_on(on)?;
+        books::furnish(&sandbox);
+        let state_dir = sandbox.dir().join("state");
+        let boathook = sandbox.start_boathook(&config.text(&state_dir), options(&[]));
+        let authorization_plugin = (plugin == Plugin::Asked).then_some("boathook");
+        let dockerd =
+            sandbox.start_dockerd(DockerdOptions { authorization_plugin, live_restore, arguments: &[] });
+        sandbox.import_busybox();
+        let world =
+            World { dockerd, sandbox, config: config.clone(), state_dir, boathook: Some(boathook), kills: 0 };
+        world.wait_until_it_follows();
+        Some(world)
+    }
+
+    /// The boathook that runs.
+    #[track_caller]
+    pub(super) fn boathook(&self) -> &Boathook {
+        self.boathook.as_ref().expect("boathook was started")
+    }
+
+    /// Waits until boathook reads the engine's events.
+    #[track_caller]
+    pub(super) fn wait_until_it_follows(&self) {
+        wait_for("boathook to follow docker's events", FOLLOW_LIMIT, || {
+            let follows = |it: &Value| it["message"] == "following docker's events";
+            self.boathook().logs().iter().any(follows).then_some(())
+        });
+    }
+
+    /// Ends boathook as `kill -9` does.
+    pub(super) fn kill_boathook(&mut self) {
+        if let Some(boathook) = self.boathook.take() {
+            boathook.kill9();
+            self.kills += 1;
+        }
+    }
+
+    /// Starts boathook, which is away, with the configuration that it had.
+    #[track_caller]
+    pub(super) fn start_boathook(&mut self) {
+        self.start_boathook_armed(&[]);
+        self.boathook().wait_until_it_listens();
+    }
+
+    /// Starts boathook, which is away, with another configuration.
+    #[track_caller]
+    pub(super) fn start_boathook_with(&mut self, config: &Config) {
+        self.config = config.clone();
+        self.start_boathook();
+    }
+
+    /// Starts boathook with this in its environment. It may be dead by the time that this returns.
+    #[track_caller]
+    pub(super) fn start_boathook_armed(&mut self, environment: &[(&str, &str)]) {
+        assert!(self.boathook.as_ref().is_none_or(|it| !it.is_alive()), "boathook runs already");
+        let text = self.config.text(&self.state_dir);
+        self.boathook = Some(self.sandbox.spawn_boathook(&text, options(environment)));
+    }
+
+    /// Begins with empty books; the next boathook has this configuration.
+    pub(super) fn begin_anew(&mut self, config: &Config) {
+        self.config = config.clone();
+        books::clear(&self.sandbox);
+        self.kills = 0;
+    }
+
+    pub(super) fn docker(&self, arguments: &[&str]) -> String {
+        self.sandbox.docker_ok(arguments)
+    }
+
+    /// Runs a container that sleeps, and returns its id.
+    pub(super) fn run_sleeper(&self, name: &str, more: &[&str]) -> String {
+        let mut arguments = vec!["run", "-d", "--name", name];
+        arguments.extend(more);
+        arguments.extend(["busybox:test", "sleep", "1000"]);
+        self.docker(&arguments)
+    }
+
+    /// What the hooks have written down until now.
+    pub(super) fn books(&self) -> Books {
+        Books::read(&self.sandbox)
+    }
+
+    /// What is open in the journal, in words.
+    pub(super) fn open(&self) -> Vec<String> {
+        let Ok(reader) = Reader::open(&self.state_dir) else { return vec!["no store".into()] };
+        let runs = reader.runs(&RunFilter { found: Found::Open, limit: 10_000, ..RunFilter::default() });
+        let runs = runs.expect("the store can be read");
+        let debts = reader.debts(&DebtFilter { limit: 10_000, ..DebtFilter::default() });
+        let debts = debts.expect("the store can be read");
+        let runs = runs.iter().map(|it| {
+            format!(
+                "run {} of {} for {} is {:?}",
+                it.run.id, it.run.hook.name, it.run.event.subject, it.state
+            )
+        });
+        let debts = debts.iter().map(|it| {
+            format!("debt {} of {} for {} is {:?}", it.debt.id, it.debt.hook, it.debt.subject, it.debt.state)
+        });
+        runs.chain(debts).collect()
+    }
+
+    /// Waits until `is_there` holds of the books, and nothing is open any more; tells them then.
+    #[track_caller]
+    pub(super) fn wait_for_rest(&self, what: &str, is_there: impl Fn(&Books) -> bool) -> Books {
+        let mut seen = Vec::new();
+        let rests = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for(what, REST_LIMIT, || {
+                seen = self.open();
+                let books = self.books();
+                (seen.is_empty() && is_there(&books)).then_some(books)
+            })
+        }));
+        rests.unwrap_or_else(|_| panic!("waited for {what}\nopen: {seen:#?}\nbooks:\n{}", self.books()))
+    }
+}
+
+/// The daemon that was built with the tests.
+fn options<'a>(environment: &'a [(&'a str, &'a str)]) -> BoathookOptions<'a> {
+    BoathookOptions { environment, ..BoathookOptions::new(Path::new(env!("CARGO_BIN_EXE_boathook"))) }
+}
