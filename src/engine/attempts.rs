@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::debts::Draft;
+use super::keep;
 use super::lanes::{Item, Place, Start};
 use super::ledger::{Turn, owes};
 use super::work::{Done, Work};
@@ -56,7 +57,7 @@ impl Work {
         let conclusion = match turn {
             Turn::Pay(setups) => {
                 start.run = Arc::new(Run { setups, ..Run::clone(&start.run) });
-                return self.begin(start);
+                return self.begin_clean_up(start);
             }
             Turn::Nothing if start.attempt == 1 => Conclusion::Skipped,
             Turn::Nothing | Turn::Over => Conclusion::Superseded,
@@ -72,7 +73,7 @@ impl Work {
             drop(place);
             let limit = limit.min(old.hook.deadline.limit);
             self.lanes.push_front(&lane, Item::Run { run, attempt: later });
-            return self.begin(Start { run: old, attempt, lane, limit, place: Place::Free });
+            return self.begin_clean_up(Start { run: old, attempt, lane, limit, place: Place::Free });
         }
         let Draft { debts: drafted, entries } = self.draft(&start.run);
         let (journal, stopping) = (self.journal.clone(), self.stopping.clone());
@@ -91,6 +92,21 @@ impl Work {
             Entry::Started { run: start.run.id.clone(), attempt: start.attempt, at: Timestamp::now() };
         self.unit.push(entry);
         self.spawn(start);
+    }
+
+    /// Begins a clean-up once it is on disk, with how its set-ups ended: after a crash it is repeated as the
+    /// run that it was, and told the same. Where nothing can be written it does not wait for that: what is
+    /// cleaned up twice does less harm than what is not.
+    fn begin_clean_up(&mut self, start: Start) {
+        self.turns.remove(&start.run.id);
+        self.write();
+        let entry =
+            Entry::Started { run: start.run.id.clone(), attempt: start.attempt, at: Timestamp::now() };
+        let journal = self.journal.clone();
+        self.under_way.push(Box::pin(async move {
+            commit_if_writable(&journal, entry).await;
+            Done::Begun { start }
+        }));
     }
 
     /// Begins an attempt that is recorded already.
@@ -209,6 +225,15 @@ async fn commit_until(journal: &Journal, entries: Vec<Entry>, stopping: &Cancell
                 }
             }
         }
+    }
+}
+
+/// Has an entry on disk, with what belongs before it, or at least recorded if nothing can be written.
+pub(super) async fn commit_if_writable(journal: &Journal, entry: Entry) {
+    match journal.commit(vec![entry.clone()]).await {
+        Ok(()) => {}
+        Err(CommitError::Unwritable { .. }) => keep(journal.append([entry])),
+        Err(CommitError::Refused(error)) => keep(Err(error)),
     }
 }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::attempts::retry_of;
+use super::attempts::{commit_if_writable, retry_of};
 use super::debts::Draft;
 use super::groups::{Groups, Permit};
 use super::ledger::owes;
@@ -235,7 +235,9 @@ impl Gate {
             Old::Try(old, attempt) => {
                 let limit = limit.min(old.hook.deadline.limit);
                 let at = Timestamp::now();
-                keep(self.journal.append([Entry::Started { run: old.id.clone(), attempt, at }]));
+                let started = Entry::Started { run: old.id.clone(), attempt, at };
+                // A disk that does not answer has it in its queue.
+                let _ = timeout(limit, commit_if_writable(&self.journal, started)).await;
                 match self.attempt(&old, attempt, limit).await {
                     Ok((outcome, _)) if outcome.is_success() => return None,
                     Ok((outcome, output)) => output.reply().message.unwrap_or_else(|| outcome.to_string()),

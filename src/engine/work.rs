@@ -103,6 +103,10 @@ pub(super) enum Done {
         start: Start,
         drafted: Vec<Debt>,
     },
+    /// A clean-up is on disk, or nothing can be.
+    Begun {
+        start: Start,
+    },
     /// Boathook stops before that.
     Held {
         lane: Subject,
@@ -369,6 +373,7 @@ impl Work {
                 self.opened(&start.run, drafted);
                 self.spawn(start);
             }
+            Done::Begun { start } => self.spawn(start),
             Done::Held { lane } => self.lanes.release(&lane),
             Done::Looked { subject, found } => self.looked(&subject, found),
             Done::Gate(over) => self.gate_over(over),
