@@ -21,6 +21,7 @@ document="$HOOK_RUN_ID.$HOOK_ATTEMPT"
 cat > "$document.new"
 mv "$document.new" "$document"
 echo "begin $me" >> lines
+trap 'echo "end:143 $me" >> lines; exit 143' TERM
 while [ -e "wait-$HOOK_NAME-$HOOK_PHASE" ]; do sleep 0.02; done
 status=0
 [ ! -e "fail-$HOOK_NAME-$HOOK_PHASE-$HOOK_ATTEMPT" ] || status=1
@@ -224,6 +225,17 @@ impl Books {
             [self.unpaid(), self.overlapping(), self.too_late(), self.misinformed(), self.misordered()]
                 .concat();
         assert!(mistakes.is_empty(), "after {after}: {mistakes:#?}\n{self}");
+    }
+
+    /// As [`Books::audit`], where what runs still is not cleaned up.
+    #[track_caller]
+    pub(super) fn audit_order(&self, after: &str) {
+        let mistakes = self.out_of_order();
+        assert!(mistakes.is_empty(), "after {after}: {mistakes:#?}\n{self}");
+    }
+
+    fn out_of_order(&self) -> Vec<String> {
+        [self.overlapping(), self.too_late(), self.misinformed(), self.misordered()].concat()
     }
 
     fn unpaid(&self) -> Vec<String> {

@@ -5,5 +5,9 @@
 //! whatever had to run has run, each set-up has been cleaned up after, and hardly anything ran twice.
 
 mod books;
+mod churn;
+mod engines;
+mod gates;
 mod points;
+mod restarts;
 mod world;

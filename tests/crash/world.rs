@@ -1,8 +1,10 @@
 //! A host whose hooks keep books, and on which boathook may die at any time.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use boathook::journal::{DebtFilter, Found, Reader, RunFilter};
 use serde_json::Value;
@@ -12,6 +14,9 @@ use crate::engine::{Boathook, BoathookOptions, Dockerd, DockerdOptions, Generati
 
 /// For everything to come to rest: some restarts, and the pauses before clean-ups are tried again.
 pub(super) const REST_LIMIT: Duration = Duration::from_secs(120);
+
+/// Between two looks at books and journal.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// For boathook to follow an engine that is there.
 const FOLLOW_LIMIT: Duration = Duration::from_secs(60);
@@ -114,6 +119,26 @@ impl World {
         });
     }
 
+    /// Waits until boathook has compared what is with what it knows, and has told all that came of it.
+    #[track_caller]
+    pub(super) fn wait_until_it_has_compared(&self) {
+        // Containers that run reach `reconcile` behind all that the comparison has to tell of them.
+        wait_for("a comparison", REST_LIMIT, || {
+            let compares = |it: &Value| it["message"] == "comparing what is with what is known";
+            self.boathook().logs().iter().any(compares).then_some(())
+        });
+    }
+
+    /// Waits until `hook` has set up for so many containers.
+    #[track_caller]
+    pub(super) fn wait_for_set_ups(&self, hook: &str, count: usize) {
+        self.wait_for(&format!("{count} set-ups of {hook}"), |books| {
+            let of_hook = books.attempts.iter().filter(|it| it.hook == hook && it.phase == "setup");
+            of_hook.filter(|it| it.ended.is_some()).map(|it| &it.container).collect::<BTreeSet<_>>().len()
+                >= count
+        });
+    }
+
     /// Ends boathook as `kill -9` does.
     pub(super) fn kill_boathook(&mut self) {
         if let Some(boathook) = self.boathook.take() {
@@ -187,18 +212,24 @@ impl World {
         runs.chain(debts).collect()
     }
 
-    /// Waits until `is_there` holds of the books, and nothing is open any more; tells them then.
+    /// Waits until `is_there` holds of the books, and tells them then.
+    #[track_caller]
+    pub(super) fn wait_for(&self, what: &str, is_there: impl Fn(&Books) -> bool) -> Books {
+        let end = Instant::now() + REST_LIMIT;
+        loop {
+            let books = self.books();
+            if is_there(&books) {
+                return books;
+            }
+            assert!(Instant::now() < end, "waited for {what}\nopen: {:#?}\nbooks:\n{books}", self.open());
+            sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Waits until nothing is open any more and `is_there` holds of the books, and tells them then.
     #[track_caller]
     pub(super) fn wait_for_rest(&self, what: &str, is_there: impl Fn(&Books) -> bool) -> Books {
-        let mut seen = Vec::new();
-        let rests = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_for(what, REST_LIMIT, || {
-                seen = self.open();
-                let books = self.books();
-                (seen.is_empty() && is_there(&books)).then_some(books)
-            })
-        }));
-        rests.unwrap_or_else(|_| panic!("waited for {what}\nopen: {seen:#?}\nbooks:\n{}", self.books()))
+        self.wait_for(what, |books| self.open().is_empty() && is_there(books))
     }
 }
 
