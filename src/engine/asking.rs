@@ -111,8 +111,11 @@ impl Work {
             return drop(reply.send(rules.undecided(event.point, &why)));
         }
         if self.is_restart(event.point, &event.subject) {
-            let later = hooks.extract_if(.., |it| it.cleanup.is_some()).collect();
-            self.at_next_start.insert(event.subject.clone(), later);
+            let later: Vec<_> = hooks.extract_if(.., |it| it.cleanup.is_some()).collect();
+            self.put_off(event, &later);
+        } else if event.point == Point::PreStart {
+            // A restart that was asked for before has come to nothing.
+            self.not_restarted(&event.subject);
         }
         if hooks.is_empty() {
             return drop(reply.send(Verdict::Allow));

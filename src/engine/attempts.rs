@@ -24,6 +24,9 @@ use crate::lifecycle::Subject;
 use crate::run::{Conclusion, DebtState, Entry, Outcome, Output, Phase, Run};
 use crate::runner::Runner;
 
+/// How long an attempt waits that boathook could not begin, for want of space say.
+const UNPREPARED_PAUSE: Duration = Duration::from_secs(5);
+
 impl Work {
     /// Starts what may start now.
     pub(super) fn advance(&mut self) {
@@ -151,7 +154,10 @@ impl Work {
             return self.settle(&run, DebtState::Paid);
         }
         if *outcome == Outcome::Interrupted {
-            // It is repeated when boathook is there again.
+            // When boathook stops it is repeated as soon as it is there again.
+            if !self.stopping.is_cancelled() {
+                self.wait_for_turn(run, attempt + 1, UNPREPARED_PAUSE);
+            }
             return;
         }
         if let Some(pause) = retry_of(&run.hook, outcome).and_then(|it| it.pause_after(attempt)).map(jittered)

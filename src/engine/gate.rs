@@ -343,7 +343,12 @@ impl Gate {
         match outcome {
             Outcome::Interrupted => {
                 conclude(&self.journal, run, Conclusion::Interrupted);
-                self.undecided(run, &format!("hook `{}` was interrupted, as boathook stops", run.hook.name))
+                let why = if self.stopping.is_cancelled() {
+                    "boathook stops"
+                } else {
+                    "its files cannot be written"
+                };
+                self.undecided(run, &format!("hook `{}` cannot be run through: {why}", run.hook.name))
             }
             outcome if outcome.is_success() => {
                 conclude(&self.journal, run, Conclusion::Done);

@@ -14,6 +14,7 @@ mod groups;
 mod lanes;
 mod ledger;
 mod memory;
+mod restarts;
 mod restored;
 mod sieve;
 mod telling;

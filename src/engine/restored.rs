@@ -59,6 +59,7 @@ impl Work {
         }
         self.ledger.expect(&run);
         match state {
+            RunState::Planned if self.take_up_put_off(&run) => {}
             RunState::Planned => self.enqueue(run, 1),
             RunState::Running { attempt } => {
                 self.interrupted(&run);

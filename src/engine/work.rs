@@ -68,7 +68,7 @@ pub struct Work {
     /// Clean-ups whose debts a set-up takes over that is about to begin, by that set-up.
     pub(super) overtaken: HashMap<RunId, Vec<(Arc<Run>, u32)>>,
     /// What a restart has yet to set up, once the container has started again.
-    pub(super) at_next_start: HashMap<Subject, Vec<Arc<Hook>>>,
+    pub(super) at_next_start: HashMap<Subject, Vec<Arc<Run>>>,
     pub(super) survivors: Survivors,
     /// Runs that still gather events.
     pub(super) gathering: HashMap<HookName, Gathering>,
@@ -260,6 +260,7 @@ impl Work {
         self.reach_all(events);
         if let Some(subject) = answered {
             self.answered(&subject);
+            self.give_up_restart(&subject);
         }
         self.unit.extend(read);
     }
@@ -286,8 +287,10 @@ impl Work {
         let container = event.facts.display_name();
         debug!(point = %event.point, subject = %event.subject, container, cause = event.cause.name(), "reached");
         let event = Arc::new(event);
-        if event.point == Point::PostStart {
-            self.set_up_after_restart(&event);
+        match event.point {
+            Point::PostStart => self.set_up_after_restart(&event),
+            Point::PostRemove => self.not_restarted(&event.subject),
+            _ => {}
         }
         for hook in rules.hooks.at(event.point).iter().filter(|it| !event.nested || it.nested) {
             match hook.when.matches(&event) {
@@ -323,16 +326,6 @@ impl Work {
                 self.came_about(&asked_for, &event.subject);
             }
             _ => {}
-        }
-    }
-
-    /// Sets up what a gate has put off because the container ran still.
-    fn set_up_after_restart(&mut self, started: &Arc<Event>) {
-        let hooks = self.at_next_start.remove(&started.subject).unwrap_or_default();
-        let event = Arc::new(Event { point: Point::PreStart, ..Event::clone(started) });
-        for hook in hooks {
-            let run = self.plan(&hook, &event);
-            self.enqueue(run, 1);
         }
     }
 

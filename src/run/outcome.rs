@@ -21,7 +21,8 @@ pub enum Outcome {
     Answered(u16),
     /// No whole answer came: the server cannot be reached, or broke off. It may have been told.
     Unreachable(String),
-    /// Boathook stopped and took it along.
+    /// Boathook stopped and took it along, was killed meanwhile, or could not begin it. It counts for
+    /// nothing, and is repeated.
     Interrupted,
 }
 

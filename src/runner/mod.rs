@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::error;
 
 use crate::hook::{Action, Command, Request};
 use crate::launch::{Order, Person, User};
@@ -103,7 +104,8 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// When there is no process: the outcome is [`Outcome::NotStarted`] with the reason.
+    /// When there is no process: the outcome is [`Outcome::NotStarted`] with the reason, or
+    /// [`Outcome::Interrupted`] where boathook itself is not able to begin.
     ///
     /// # Panics
     ///
@@ -135,7 +137,7 @@ impl Runner {
             person: person.as_ref(),
             secret: secret.as_str(),
         };
-        let files = AttemptFiles::create(&attempt).map_err(|error| not_started(&error))?;
+        let files = AttemptFiles::create(&attempt).map_err(|error| unprepared(run, &error))?;
         let environment = contract::environment(&attempt, &files);
         let start = Start {
             command,
@@ -175,6 +177,13 @@ fn order(command: &Command, person: Option<&Person>) -> Order {
         rlimits: command.launch.rlimits.clone(),
         no_new_privileges: command.launch.no_new_privileges,
     }
+}
+
+/// The files of the attempt cannot be made: no fault of the hook's, so the attempt counts for nothing.
+fn unprepared(run: &Run, error: &dyn std::error::Error) -> Outcome {
+    let error = told(error);
+    error!(run = %run.id, hook = %run.hook.name, error, "cannot prepare a hook's files: is the disk full?");
+    Outcome::Interrupted
 }
 
 fn not_started(error: &dyn std::error::Error) -> Outcome {

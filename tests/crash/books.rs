@@ -183,12 +183,11 @@ impl Books {
     /// have: repetitions of what has not failed, and second runs for what one run is due. Gates apart, which
     /// docker asks again.
     fn repetitions(&self) -> impl Iterator<Item = (usize, &Attempt)> {
-        let mut worked: BTreeMap<(&str, &str, &str, &str, u64), (usize, &Attempt)> = BTreeMap::new();
+        let mut worked: BTreeMap<[String; 5], (usize, &Attempt)> = BTreeMap::new();
         let failed = |it: &Attempt| matches!(it.ended, Some((_, status)) if status != 0);
         for it in self.attempts.iter().filter(|it| !failed(it) && !it.hook.ends_with("gate")) {
-            let passage = it.document["passage"].as_u64().unwrap_or(0);
-            let due =
-                (it.hook.as_str(), it.phase.as_str(), it.point.as_str(), it.container.as_str(), passage);
+            let passage = it.document["passage"].to_string();
+            let due = [&it.hook, &it.phase, &it.point, &it.container, &passage].map(Clone::clone);
             worked.entry(due).or_insert((0, it)).0 += 1;
         }
         worked.into_values().map(|(count, it)| (count - 1, it)).filter(|(count, _)| *count > 0)
