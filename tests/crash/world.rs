@@ -118,7 +118,7 @@ impl World {
     pub(super) fn wait_until_it_has_compared(&self) {
         // Containers that run reach `reconcile` behind all that the comparison has to tell of them.
         wait_for("a comparison", REST_LIMIT, || {
-            let compares = |it: &Value| it["message"] == "comparing what is with what is known";
+            let compares = |it: &Value| it["message"] == "compared with the engine's list";
             self.boathook().logs().iter().any(compares).then_some(())
         });
     }
