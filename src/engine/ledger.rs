@@ -146,6 +146,24 @@ impl Ledger {
         None
     }
 
+    /// A clean-up that was planned before is there again: what it is to pay is due, or will be once the set-up
+    /// has begun. The debt as it is now, if that is news.
+    pub(super) fn takes_up(&mut self, run: &Run) -> Option<Arc<Debt>> {
+        let id = run.debt.as_ref()?;
+        if let Some(debt) = self.debt_mut(id) {
+            if debt.state != DebtState::Owed || debt.id != *id {
+                return None;
+            }
+            debt.state = DebtState::Due { run: run.id.clone() };
+            return Some(Arc::new(debt.clone()));
+        }
+        let mut expected = self.expected.get_mut(&run.event.subject).into_iter().flatten();
+        if let Some(expected) = expected.find(|it| it.run.id == *id) {
+            expected.doomed = Some(run.id.clone());
+        }
+        None
+    }
+
     /// What may be done now that it is the turn of the clean-up `run`, and the debt as it is then.
     pub(super) fn turn_of(&mut self, run: &Run) -> (Turn, Option<Arc<Debt>>) {
         let Some(id) = &run.debt else { return (Turn::Over, None) };

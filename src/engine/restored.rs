@@ -58,6 +58,8 @@ impl Work {
             return self.give_up_gate(&run, state);
         }
         self.ledger.expect(&run);
+        let due = self.ledger.takes_up(&run);
+        self.unit.extend(due.map(Entry::Debt));
         match state {
             RunState::Planned if self.take_up_put_off(&run) => {}
             RunState::Planned => self.enqueue(run, 1),

@@ -79,6 +79,14 @@ impl World {
         run
     }
 
+    /// The ledger after a restart: it knows what is on disk.
+    fn restarted(&mut self, set_ups: &[&Arc<Run>], clean_up: &Run) {
+        let debts: Vec<_> = self.ledger.open().cloned().collect();
+        self.ledger = Ledger::restored(debts);
+        set_ups.iter().for_each(|it| self.ledger.expect(it));
+        self.ledger.takes_up(clean_up);
+    }
+
     fn due_at(&self, point: Point, passage: u32) -> Vec<Payable> {
         self.ledger.due_at(&event(point, passage))
     }
@@ -265,4 +273,29 @@ fn a_ledger_is_restored_from_its_debts() {
 
     assert_eq!(ids(&restored.due_at(&event(Point::PostStop, 1))), [&run.id]);
     assert!(restored.points().contains(Point::PostStop));
+}
+
+#[test]
+fn what_is_planned_to_be_cleaned_up_is_not_due_again_after_a_restart() {
+    for begins_before in [true, false] {
+        let mut world = World::new();
+        let set_up = world.planned(&hook("net", &[Point::PostStop]), event(Point::PostStart, 1));
+        let [payable] = &world.due_at(Point::PostStop, 1)[..] else { panic!("one is due") };
+        let clean_up = Run { event: set_up.event.clone(), ..world.clean_up(payable) };
+        if begins_before {
+            // It began before the ledger was told so.
+            let mut drafted = world.ledger.draft(&set_up, Timestamp::UNIX_EPOCH);
+            drafted[0].state = DebtState::Owed;
+            world.ledger = Ledger::restored(drafted);
+        }
+
+        world.restarted(&[&set_up], &clean_up);
+
+        assert_eq!(ids(&world.due_at(Point::PostRemove, 1)), Vec::<&RunId>::new(), "{begins_before}");
+        if !begins_before {
+            let drafted = world.ledger.draft(&set_up, Timestamp::UNIX_EPOCH);
+            world.ledger.begin(&set_up, drafted);
+        }
+        assert!(matches!(world.ledger.turn_of(&clean_up), (Turn::Pay(_), _)), "{begins_before}");
+    }
 }
