@@ -6,8 +6,10 @@
 
 mod books;
 mod churn;
+mod disk;
 mod engines;
 mod gates;
+mod played;
 mod points;
 mod restarts;
 mod world;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -65,6 +66,7 @@ pub(super) struct World {
     config: Config,
     /// Where the journal is.
     state_dir: PathBuf,
+    has_own_disk: bool,
     boathook: Option<Boathook>,
     /// How often boathook was killed.
     pub(super) kills: usize,
@@ -84,7 +86,28 @@ impl World {
         live_restore: bool,
         config: &Config,
     ) -> Option<World> {
+        World::around(Sandbox::available_on(on)?, plugin, live_restore, config)
+    }
+
+    /// As [`World::start`], with the journal on a disk of its own, made with these options. The files of
+    /// attempts are on another.
+    pub(super) fn start_on_disk(
+        on: Generation,
+        plugin: Plugin,
+        disk: &str,
+        config: &Config,
+    ) -> Option<World> {
         let sandbox = Sandbox::available_on(on)?;
+        let state_dir = sandbox.dir().join("state").display().to_string();
+        fs::create_dir(&state_dir).expect("make a folder in the sandbox's");
+        let make = "mount -t tmpfs -o \"$1\" tmpfs \"$2\"; mkdir \"$2-runs\"; ln -s \"$2-runs\" \"$2/runs\"";
+        let mounted = sandbox.run(&["sh", "-euc", make, "sh", disk, &state_dir]);
+        assert!(mounted.status.success(), "{}", mounted.stderr);
+        let world = World::around(sandbox, plugin, false, config)?;
+        Some(World { has_own_disk: true, ..world })
+    }
+
+    fn around(sandbox: Sandbox, plugin: Plugin, live_restore: bool, config: &Config) -> Option<World> {
         books::furnish(&sandbox);
         let state_dir = sandbox.dir().join("state");
         let boathook = sandbox.start_boathook(&config.text(&state_dir), options(&[]));
@@ -92,8 +115,15 @@ impl World {
         let dockerd =
             sandbox.start_dockerd(DockerdOptions { authorization_plugin, live_restore, arguments: &[] });
         sandbox.import_busybox();
-        let world =
-            World { dockerd, sandbox, config: config.clone(), state_dir, boathook: Some(boathook), kills: 0 };
+        let world = World {
+            dockerd,
+            sandbox,
+            config: config.clone(),
+            state_dir,
+            has_own_disk: false,
+            boathook: Some(boathook),
+            kills: 0,
+        };
         world.wait_until_it_follows();
         Some(world)
     }
@@ -102,6 +132,30 @@ impl World {
     #[track_caller]
     pub(super) fn boathook(&self) -> &Boathook {
         self.boathook.as_ref().expect("boathook was started")
+    }
+
+    /// Where the journal is.
+    pub(super) fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// A reader of the journal. One that lies on a disk of its own, which is mounted inside only, is copied.
+    fn reader(&self) -> Option<Reader> {
+        if !self.has_own_disk {
+            return Reader::open(&self.state_dir).ok();
+        }
+        let (inside, copy) = (PathBuf::from(self.seen_from_outside()?), self.sandbox.dir().join("copy"));
+        fs::create_dir_all(&copy).expect("make a folder in the sandbox's");
+        // The log first: what is brought from it into the file meanwhile is in both.
+        for name in ["journal.db-wal", "journal.db"] {
+            fs::copy(inside.join(name), copy.join(name)).ok()?;
+        }
+        Reader::open(&copy).ok()
+    }
+
+    fn seen_from_outside(&self) -> Option<String> {
+        let process = self.boathook.as_ref().filter(|it| it.is_alive())?.process();
+        Some(format!("/proc/{}/root{}", process.id(), self.state_dir.display()))
     }
 
     /// Waits until boathook reads the engine's events.
@@ -189,11 +243,10 @@ impl World {
 
     /// What is open in the journal, in words.
     pub(super) fn open(&self) -> Vec<String> {
-        let Ok(reader) = Reader::open(&self.state_dir) else { return vec!["no store".into()] };
+        let Some(reader) = self.reader() else { return vec!["no store".into()] };
         let runs = reader.runs(&RunFilter { found: Found::Open, limit: 10_000, ..RunFilter::default() });
-        let runs = runs.expect("the store can be read");
         let debts = reader.debts(&DebtFilter { limit: 10_000, ..DebtFilter::default() });
-        let debts = debts.expect("the store can be read");
+        let (Ok(runs), Ok(debts)) = (runs, debts) else { return vec!["not read".into()] };
         let runs = runs.iter().map(|it| {
             format!(
                 "run {} of {} for {} is {:?}",
