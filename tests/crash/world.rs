@@ -37,6 +37,12 @@ pub(super) struct Config {
 }
 
 impl Config {
+    /// A key at the top of the file.
+    pub(super) fn key(mut self, line: &str) -> Config {
+        writeln!(self.top, "{line}").expect("text grows");
+        self
+    }
+
     /// A hook, as one line of YAML.
     pub(super) fn hook(mut self, hook: &str) -> Config {
         writeln!(self.hooks, "  - {hook}").expect("text grows");
