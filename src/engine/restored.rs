@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::ledger::Ledger;
 use super::work::{Done, Work};
+use crate::hook::Action;
 use crate::journal::{Asked, OpenRun, Remembered};
 use crate::lifecycle::{Cause, EngineId, Event, Point, Stage, Subject, SubjectKind};
 use crate::run::{Conclusion, Debt, DebtState, Entry, Outcome, Output, Phase, Run, RunId, RunState};
@@ -195,6 +196,9 @@ impl Work {
         if let Some(debt) = &run.debt {
             return self.pay_now(debt);
         }
+        if let Some(why) = self.not_again(run) {
+            return warn!(run = %run.id, hook = %run.hook.name, why, "not run again by hand");
+        }
         info!(run = %run.id, hook = %run.hook.name, "its hook runs once more: somebody asks for it");
         let event = Event { cause: Cause::Replay, request: None, ..Event::clone(&run.event) };
         let again = self.plan(&run.hook, &Arc::new(event));
@@ -203,6 +207,22 @@ impl Work {
             self.unit.push(Entry::Gathered(again.clone()));
         }
         self.enqueue(again, 1);
+    }
+
+    /// Why a run that is over must not be repeated, if that is so.
+    fn not_again(&self, run: &Run) -> Option<&'static str> {
+        if matches!(run.hook.action, Action::Deny { .. }) {
+            return Some("its hook only says no");
+        }
+        let subject = &run.event.subject;
+        let is_over = match subject.kind {
+            SubjectKind::Container => {
+                self.tracker.life(subject).is_none_or(|it| it.passage() > run.event.passage)
+            }
+            SubjectKind::Creation => true,
+            _ => false,
+        };
+        (run.hook.cleanup.is_some() && is_over).then_some("nothing would ever make its clean-up due")
     }
 
     fn pay_all_given_up(&mut self) {
