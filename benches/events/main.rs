@@ -5,7 +5,10 @@
 //! container. The floor reads the same stream and parses each line, and does nothing else.
 //!
 //! Families of rows, to be named on the command line: `removals` (events that tell everything themselves),
-//! `lives` (create, start, die, destroy: containers that are looked up while they live).
+//! `lives` (create, start, die, destroy: containers that are looked up while they live), `startup` (a daemon that
+//! finds many containers which the one before it has known).
+
+mod startup;
 
 #[path = "../measure/mod.rs"]
 pub mod measure;
@@ -51,6 +54,9 @@ fn main() {
         if arguments.wants(story.name()) {
             story.measure(&mut report);
         }
+    }
+    if arguments.wants("startup") {
+        startup::measure(&mut report);
     }
     report.write(arguments.json);
 }

@@ -36,13 +36,17 @@ pub fn measure(report: &mut Report) {
     let floor: &'static Stamps =
         Box::leak(Box::new(Stamps { removed: stamp("floor-removed"), started: stamp("floor-started") }));
     let boathook = Stamps { removed: stamp("removed"), started: stamp("started") };
+    // What it owes has to be on disk before its process exists.
+    let owing = Stamps { removed: stamp("owing-removed"), started: stamp("owing-started") };
     let config = format!(
         "version: 1\nstate_dir: {}/state\nhooks:\n  \
          - {{name: removed, at: post_remove, when: {{name: \"removed-boathook-*\"}}, exec: {}}}\n  \
-         - {{name: started, at: post_start, when: {{name: \"started-boathook-*\"}}, exec: {}}}\n",
+         - {{name: started, at: post_start, when: {{name: \"started-boathook-*\"}}, exec: {}}}\n  \
+         - {{name: owing, at: post_start, when: {{name: \"started-owing-*\"}}, exec: {}, cleanup: {{exec: [/bin/true]}}}}\n",
         sandbox.dir().display(),
         boathook.removed.exec(),
         boathook.started.exec(),
+        owing.started.exec(),
     );
     let program = daemon_program(env!("CARGO_BIN_EXE_boathook"));
     let daemon = sandbox.start_boathook(&config, BoathookOptions::new(&program));
@@ -64,7 +68,8 @@ pub fn measure(report: &mut Report) {
         }
     }
     for number in 1..=STARTED {
-        for (side, stamps) in in_turns(number, floor, &boathook) {
+        let sides = in_turns(number, floor, &boathook).into_iter().chain([("owing", &owing)]);
+        for (side, stamps) in sides {
             let name = format!("started-{side}-{number}");
             create(&engine, &name);
             call(&engine, "POST", &format!("/containers/{name}/start"), "");
@@ -82,6 +87,17 @@ pub fn measure(report: &mut Report) {
         report,
         "event to hook, dockerd 20.10, start",
         [floor, &boathook].map(|it| delays(&it.started, &events, "start")),
+    );
+    let [without, with] = [&boathook, &owing].map(|it| delays(&it.started, &events, "start"));
+    let median = |delays: Vec<f64>| quantile(delays, 0.5);
+    report.push(
+        Row::value(
+            "event to hook, dockerd 20.10, start",
+            "with a debt, median",
+            Unit::Milliseconds,
+            median(with),
+        )
+        .against_value("without a debt", median(without)),
     );
 }
 

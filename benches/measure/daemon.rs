@@ -35,8 +35,28 @@ impl Daemon {
     /// When it cannot be started.
     pub fn start(program: &Path, docker: &Path, config: &str, core: Core) -> Daemon {
         let scratch = Scratch::new();
-        let (socket, log) = (scratch.path("plugin.sock"), scratch.path("log"));
         let state_dir = scratch.path("state");
+        Daemon::start_in(scratch, &state_dir, program, docker, config, core)
+    }
+
+    /// As [`Daemon::start`], with what another daemon may have left in `state_dir`.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn start_from(state_dir: &Path, program: &Path, docker: &Path, config: &str, core: Core) -> Daemon {
+        Daemon::start_in(Scratch::new(), state_dir, program, docker, config, core)
+    }
+
+    fn start_in(
+        scratch: Scratch,
+        state_dir: &Path,
+        program: &Path,
+        docker: &Path,
+        config: &str,
+        core: Core,
+    ) -> Daemon {
+        let (socket, log) = (scratch.path("plugin.sock"), scratch.path("log"));
         let config = format!(
             "version: 1\ndocker: unix://{}\nstate_dir: {}\n{config}",
             docker.display(),
