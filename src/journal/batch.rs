@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::known::Line;
 use super::queue::Unit;
 use crate::lifecycle::{EngineId, Life, Subject};
-use crate::run::{Debt, Entry, Outcome, Output, Run, RunId, RunState};
+use crate::run::{Debt, Entry, Holding, HoldingKind, Outcome, Output, Run, RunId, RunState};
 
 /// What one transaction writes.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ pub(super) struct Batch<'a> {
     /// As they are in the end, in the order in which they were first met.
     pub(super) debts: Vec<&'a Arc<Debt>>,
     pub(super) lives: Vec<(&'a Subject, Option<&'a Life>)>,
+    pub(super) holdings: Vec<&'a Holding>,
     pub(super) reads: Vec<Reads<'a>>,
     pub(super) calls: Vec<Call<'a>>,
 }
@@ -70,6 +71,7 @@ struct Places<'a> {
     runs: HashMap<i64, usize>,
     debts: HashMap<&'a RunId, usize>,
     lives: HashMap<&'a Subject, usize>,
+    holdings: HashMap<(HoldingKind, &'a str), usize>,
 }
 
 impl<'a> Batch<'a> {
@@ -97,6 +99,13 @@ impl<'a> Batch<'a> {
                     self.lives.len() - 1
                 });
                 self.lives[at].1 = life.as_deref();
+            }
+            Entry::Held(held) => {
+                let at = *places.holdings.entry((held.kind, &*held.key)).or_insert_with(|| {
+                    self.holdings.push(held);
+                    self.holdings.len() - 1
+                });
+                self.holdings[at] = held;
             }
             Entry::Read { engine, cursor, mark } => self.read(engine, *cursor, *mark),
             Entry::Nested { run, at, method, uri } => {
@@ -154,7 +163,11 @@ impl<'a> RunChange<'a> {
                 self.due_at = None;
                 self.concluded_at = Some(*at);
             }
-            Entry::Debt(_) | Entry::Lived { .. } | Entry::Read { .. } | Entry::Nested { .. } => {}
+            Entry::Debt(_)
+            | Entry::Lived { .. }
+            | Entry::Held(_)
+            | Entry::Read { .. }
+            | Entry::Nested { .. } => {}
         }
     }
 

@@ -33,6 +33,7 @@ macro_rules! deadly_by_kind {
             Entry::Nested { .. } => deadly!(concat!("journal.", $when, ".nested")),
             Entry::Debt(_) => deadly!(concat!("journal.", $when, ".debt")),
             Entry::Lived { .. } => deadly!(concat!("journal.", $when, ".lived")),
+            Entry::Held(_) => deadly!(concat!("journal.", $when, ".held")),
             Entry::Read { .. } => deadly!(concat!("journal.", $when, ".read")),
         }
     };

@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::lifecycle::{EngineId, Life, Subject};
-use crate::run::{Debt, Outcome, Run, RunId, RunState};
+use crate::run::{Debt, Holding, Outcome, Run, RunId, RunState};
 
 pub use backup::{BackupError, Copied};
 pub use handle::Journal;
@@ -141,6 +141,8 @@ pub struct Remembered {
     pub runs: Vec<OpenRun>,
     /// The debts that are open, given up ones included, in the order of opening.
     pub debts: Vec<Debt>,
+    /// What the drivers hold.
+    pub holdings: Vec<Holding>,
     /// The store is a backup, made where that engine was followed. Nothing of it may be acted upon
     /// where another is; [`Journal::accept_copy`] makes it a store like any other.
     pub copy_of: Option<EngineId>,

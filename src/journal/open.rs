@@ -208,7 +208,7 @@ const LOG_PAGES_MAX: u32 = 16_384;
 const LOG_BYTES_KEPT: u32 = 16 * 1024 * 1024;
 
 /// How many statements are kept ready: all there are.
-const STATEMENTS: usize = 48;
+const STATEMENTS: usize = 56;
 
 /// Makes a connection write the way that our promises need.
 pub(super) fn settle(connection: &Connection) -> rusqlite::Result<()> {

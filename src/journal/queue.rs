@@ -15,7 +15,7 @@ use super::handle::WRITER_GONE;
 use super::known::{Known, Line, Undo};
 use super::{CommitError, JournalError, Standing, fail_points};
 use crate::lifecycle::Subject;
-use crate::run::{Entry, RunId};
+use crate::run::{Entry, HoldingKind, RunId};
 
 #[cfg(doc)]
 use super::Journal;
@@ -262,6 +262,7 @@ enum Thing {
     Run(RunId),
     Debt(RunId),
     Life(Subject),
+    Holding(HoldingKind, Arc<str>),
 }
 
 impl Unit {
@@ -269,6 +270,7 @@ impl Unit {
         self.lines.iter().filter_map(|line| match &line.entry {
             Entry::Debt(debt) => Some(Thing::Debt(debt.id.clone())),
             Entry::Lived { subject, .. } => Some(Thing::Life(subject.clone())),
+            Entry::Held(held) => Some(Thing::Holding(held.kind, held.key.clone())),
             entry => entry.run().cloned().map(Thing::Run),
         })
     }

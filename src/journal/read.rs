@@ -12,7 +12,7 @@ use super::known::{Place, Taken};
 use super::{OpenRun, Remembered};
 use crate::hook::{Cleanup, Hook};
 use crate::lifecycle::{EngineId, Event, Life, Subject};
-use crate::run::{Conclusion, Debt, DebtState, Outcome, Run, RunId, RunState};
+use crate::run::{Conclusion, Debt, DebtState, Holding, HoldingKind, Outcome, Run, RunId, RunState};
 
 /// What is read of a run, in this order; see [`Rows::run`].
 pub(super) const RUN: &str = "SELECT run.number, run.id, run.phase, run.debt, run.planned_at, run.state, \
@@ -95,6 +95,7 @@ pub(super) fn remembered(connection: &Connection) -> Result<Remembered> {
         engines: engines(connection)?,
         runs: open_runs(connection)?,
         debts: open_debts(connection)?,
+        holdings: holdings(connection)?,
         copy_of: copy_of(connection)?,
     })
 }
@@ -146,6 +147,17 @@ fn open_debts(connection: &Connection) -> Result<Vec<Debt>> {
     let mut statement = connection.prepare(&format!("{DEBT} WHERE {OPEN_DEBT} ORDER BY debt.number"))?;
     let mut of = Rows::of(connection);
     statement.query_map([], |row| of.debt(row))?.collect()
+}
+
+fn holdings(connection: &Connection) -> Result<Vec<Holding>> {
+    let mut statement = connection.prepare("SELECT kind, key, content FROM holding ORDER BY kind, key")?;
+    let holding = |row: &Row<'_>| {
+        let kind: String = row.get(0)?;
+        let kind =
+            HoldingKind::from_name(&kind).ok_or_else(|| odd(0, format!("`{kind}` is no kind of holding")))?;
+        Ok(Holding { kind, key: row.get::<_, String>(1)?.into(), document: Some(row.get(2)?) })
+    };
+    statement.query_map([], holding)?.collect()
 }
 
 /// The places of the runs that are open, by their ids, and the number of the next run.

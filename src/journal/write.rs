@@ -14,7 +14,7 @@ use super::columns::{clamped, kind_word, nanoseconds, to_json};
 use super::{Journal, fail_points};
 use crate::hook::{Cleanup, Hook};
 use crate::lifecycle::{EngineId, Event, Life, Subject};
-use crate::run::{Debt, DebtState, RunId};
+use crate::run::{Debt, DebtState, Holding, RunId};
 
 use runs::put_run;
 
@@ -105,6 +105,7 @@ impl Store {
         batch.debts.iter().try_for_each(|it| put_debt(&rows, written, it))?;
         batch.calls.iter().try_for_each(|it| put_call(&rows, it))?;
         batch.lives.iter().try_for_each(|(subject, life)| put_life(&rows, written, subject, *life))?;
+        batch.holdings.iter().try_for_each(|it| put_holding(&rows, it))?;
         batch.reads.iter().try_for_each(|it| put_reads(&rows, written, it))?;
         fail_points::before_commit();
         rows.commit()?;
@@ -223,6 +224,20 @@ fn put_life(
             rows.prepare_cached(DELETE_LIFE)?.execute(params![subject.engine.to_string(), kind, &*subject.id])
         }
         None => Ok(0),
+    }
+    .map(drop)
+}
+
+const PUT_HOLDING: &str = "INSERT INTO holding (kind, key, content) VALUES (?1, ?2, ?3) \
+    ON CONFLICT (kind, key) DO UPDATE SET content = excluded.content";
+
+const DELETE_HOLDING: &str = "DELETE FROM holding WHERE kind = ?1 AND key = ?2";
+
+fn put_holding(rows: &Connection, held: &Holding) -> rusqlite::Result<()> {
+    let (kind, key) = (held.kind.name(), &*held.key);
+    match &held.document {
+        Some(content) => rows.prepare_cached(PUT_HOLDING)?.execute(params![kind, key, &**content]),
+        None => rows.prepare_cached(DELETE_HOLDING)?.execute(params![kind, key]),
     }
     .map(drop)
 }

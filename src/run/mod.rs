@@ -5,6 +5,7 @@
 //! that no run can have had.
 
 mod debt;
+mod holding;
 mod id;
 mod outcome;
 mod state;
@@ -19,6 +20,7 @@ use crate::hook::Hook;
 use crate::lifecycle::Event;
 
 pub use debt::{Debt, DebtState, Setup};
+pub use holding::{Holding, HoldingKind};
 pub use id::{RunId, RunIds};
 pub use outcome::{Captured, Outcome, Output, Reply};
 pub use state::{Conclusion, Entry, RunState};

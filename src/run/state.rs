@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Debt, Outcome, Output, Run, RunId};
+use super::{Debt, Holding, Outcome, Output, Run, RunId};
 use crate::lifecycle::{EngineId, Life, Subject};
 
 /// What the journal is told, in the order in which it happens.
@@ -76,6 +76,8 @@ pub enum Entry {
         /// What is remembered of it.
         life: Option<Box<Life>>,
     },
+    /// A driver holds this, or does not hold it any more.
+    Held(Holding),
     /// A message of the engine's event stream has been taken in, with all that follows from it.
     Read {
         /// The engine.
@@ -92,7 +94,7 @@ impl Entry {
     pub fn run(&self) -> Option<&RunId> {
         match self {
             Entry::Planned(run) | Entry::Gathered(run) => Some(&run.id),
-            Entry::Debt(_) | Entry::Lived { .. } | Entry::Read { .. } => None,
+            Entry::Debt(_) | Entry::Lived { .. } | Entry::Held(_) | Entry::Read { .. } => None,
             Entry::Overtook { run }
             | Entry::Started { run, .. }
             | Entry::Ended { run, .. }

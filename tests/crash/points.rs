@@ -28,11 +28,12 @@ enum Time {
     Second,
 }
 
-/// The kinds of entries, which the points are named after.
+/// The kinds of entries that the life of a container leads to, which the points are named after. What drivers
+/// hold is none of it.
 fn kinds() -> BTreeSet<&'static str> {
     let table = include_str!("../../src/journal/fail_points.rs");
     let kinds = table.split("$when, \".").skip(1).filter_map(|it| Some(it.split_once('"')?.0));
-    kinds.collect()
+    kinds.filter(|it| *it != "held").collect()
 }
 
 /// The hooks of a life in which an entry of that kind occurs.

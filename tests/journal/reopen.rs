@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use boathook::journal::{CommitError, Journal, JournalError, Reader, RunFilter};
-use boathook::run::{Conclusion, DebtState, Entry, Outcome, Run, RunState};
+use boathook::run::{Conclusion, DebtState, Entry, Holding, HoldingKind, Outcome, Run, RunState};
 use jiff::SignedDuration;
 
 use super::values::{Runs, at, concluded, debt, ended, engine, lived, owes, read, started, subject, whole};
@@ -168,5 +168,22 @@ fn nobody_else_can_read_a_store() {
     for file in ["journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"] {
         assert_eq!(mode(file), 0o600, "{file}");
     }
+    world.close();
+}
+
+#[test]
+fn what_a_driver_holds_is_found_as_it_was_last() {
+    let folder = Folder::new();
+    let world = World::open(&folder.store());
+    let held = |kind, key, what| Entry::Held(Holding::of(kind, key, &what));
+
+    world.append([held(HoldingKind::Pool, "a", 1), held(HoldingKind::Pool, "b", 1)]);
+    world.commit([held(HoldingKind::Pool, "a", 2), held(HoldingKind::Network, "a", 3)]).expect("on disk");
+    world.commit([Entry::Held(Holding::gone(HoldingKind::Pool, "b"))]).expect("on disk");
+    world.close();
+    let world = World::open(&folder.store());
+
+    let network = Holding::of(HoldingKind::Network, "a", &3);
+    assert_eq!(world.remembered.holdings, [network, Holding::of(HoldingKind::Pool, "a", &2)]);
     world.close();
 }

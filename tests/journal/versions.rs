@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use boathook::journal::{DebtFilter, Reader, RunFilter};
-use boathook::run::{Conclusion, DebtState, Entry, Outcome, RunState};
+use boathook::run::{Conclusion, DebtState, Entry, Holding, HoldingKind, Outcome, RunState};
 use jiff::SignedDuration;
 use rusqlite::Connection;
 
@@ -22,6 +22,10 @@ const APPLICATION: i64 = 0x6268_6f6b;
 
 fn dump(version: i64) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/journal/versions/{version}.sql"))
+}
+
+fn holding() -> Holding {
+    Holding::of(HoldingKind::Address, "pool/10.0.0.2", &"web")
 }
 
 /// A bit of everything.
@@ -39,9 +43,11 @@ fn fill(world: &World) {
     world.append([Entry::Planned(owing.clone()), Entry::Overtook { run: owing.id.clone() }]);
     world.append([started(&owing.id, 1), owes(&owing, DebtState::Owed)]);
     world.append([lived("web", Some("web")), read(7, u64::MAX), read(8, 2)]);
+    world.append([Entry::Held(holding())]);
 }
 
-fn check(dir: &std::path::Path) {
+/// Looks at a store that was filled by a boathook of that version.
+fn check(dir: &std::path::Path, version: i64) {
     let world = World::open(dir);
     let found = &world.remembered;
     assert_eq!(found.lives.len(), 1);
@@ -50,6 +56,7 @@ fn check(dir: &std::path::Path) {
     let states: Vec<_> = found.runs.iter().map(|it| (it.state, it.last.clone())).collect();
     let waiting = (RunState::Waiting { attempts: 1 }, Some(Outcome::Signaled(9)));
     assert_eq!(states, [waiting, (RunState::Running { attempt: 1 }, None)]);
+    assert_eq!(found.holdings, if version < 2 { vec![] } else { vec![holding()] });
     assert_eq!(found.debts.len(), 1);
     assert_eq!((found.debts[0].state.clone(), &found.debts[0].id), (DebtState::Owed, &found.runs[1].run.id));
     assert_eq!(world.journal.cursor(&engine()), Some(at(8)));
@@ -74,8 +81,8 @@ fn a_store_of_every_version_is_brought_up_to_date_and_read() {
     let world = World::open(&folder.store());
     fill(&world);
     world.close();
-    check(&folder.store());
     let present: i64 = look(&folder.store(), "PRAGMA user_version");
+    check(&folder.store(), present);
     if std::env::var_os("BLESS").is_some() {
         let told = Command::new("sqlite3").arg(folder.store().join("journal.db")).arg(".dump").output();
         fs::write(dump(present), told.expect("`sqlite3` is installed").stdout).expect("it can be written");
@@ -91,6 +98,6 @@ fn a_store_of_every_version_is_brought_up_to_date_and_read() {
         connection.pragma_update(None, "user_version", version).expect("it can be written");
         drop(connection);
 
-        check(&folder.store());
+        check(&folder.store(), version);
     }
 }
