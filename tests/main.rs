@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod contract;
 mod crash;
+mod drivers;
 mod every_engine;
 mod harness;
 mod journal;

@@ -9,6 +9,7 @@ mod due;
 mod logic;
 mod order;
 mod pattern;
+mod script;
 mod words;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub use condition::{Condition, ExitTest, LabelPattern, Obstacle, Test};
 pub use due::{NeverDue, NeverOwed, Standing};
 pub use logic::Match;
 pub use pattern::{Pattern, PatternError};
+pub use script::{Script, ScriptName};
 
 /// The name of a hook: what messages, logs and the journal call it.
 ///

@@ -2,11 +2,13 @@
 //!
 //! Which run comes when is decided upstream. Here a process is spawned with exactly the
 //! environment, standard input and files of the contract, watched, ended at its deadline with
-//! everything in its process group, and what it wrote is collected. No other room spawns a process.
+//! everything in its process group, and what it wrote is collected. No other room spawns a process; what a
+//! driver needs done by a program is an errand.
 
 mod child;
 mod client;
 mod contract;
+mod errand;
 mod files;
 mod http;
 mod process;
@@ -29,6 +31,7 @@ use crate::run::{Outcome, Run};
 use crate::trust;
 
 pub use contract::{CONTRACT, Document, HOST_PATH};
+pub use errand::{ErrandError, Tool};
 pub use running::Running;
 pub use secrets::Secrets;
 pub use survivors::{Survivor, Survivors};

@@ -1,0 +1,3 @@
+//! The drivers: what they answer, and what they make of the host.
+
+mod errands;
