@@ -43,7 +43,7 @@ impl Surroundings {
         let directory = setting.directory;
         let environment =
             environment::resolve(draft.environment.as_ref(), draft.env_file.as_ref(), directory, report);
-        let working_dir = launch::working_dir(draft, directory, report);
+        let working_dir = launch::working_dir(draft.working_dir.as_ref(), directory, report);
         let launch = launch::resolve(draft, report);
         Some(Surroundings { working_dir: working_dir?, environment: environment?, launch: launch? })
     }

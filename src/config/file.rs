@@ -9,12 +9,15 @@ use super::Config;
 use super::document;
 use super::dropin;
 use super::hook::HookDraft;
+use super::hook::Setting;
 use super::hooks::{self, Basis, Together};
+use super::ipam::{self, IpamDraft};
 use super::node::Node;
-use super::plugin::{PluginDraft, PluginName};
+use super::plugin::{Plugin, PluginDraft};
 use super::quantity::{self, Zero, show_duration};
 use super::report::{Place, Report, Wrong, quoted};
 use super::scalar;
+use super::scripts::{self, ScriptDraft};
 use super::shape::{Preset, Shape};
 use super::table::{Field, Outline, later, table};
 use super::ties::Ties;
@@ -57,13 +60,18 @@ table! {
         retention: Shape::Table(RetentionDraft::keys),
         /// How what is there is compared with what is known.
         reconcile: Shape::Table(ReconcileDraft::keys),
+        /// Scripts that answer in a driver's place, by the names that users of docker choose them by.
+        scripts: Shape::Mapping(&Shape::Table(ScriptDraft::keys)),
+        /// From where networks get their addresses.
+        ipam: Shape::Table(IpamDraft::keys),
         /// How long running hooks may go on when boathook is told to stop.
         drain: Shape::Duration(Zero::Allowed) => Preset::Span(Config::DRAIN),
         /// The hooks, in the order in which they run at a point.
         hooks: Shape::List(&Shape::Table(HookDraft::keys)),
     }
     later { "control" }
-    synonyms { "hook": "hooks", "host": "docker", "socket": "docker", "name": "plugin" }
+    synonyms { "hook": "hooks", "host": "docker", "socket": "docker", "name": "plugin", "script": "scripts",
+        "addresses": "ipam" }
     required { "version" }
 }
 
@@ -97,7 +105,7 @@ pub(super) fn resolve(written: &Written, find: FindIn<'_>, report: &mut Report) 
     let find_here = |it: &str| find(it, &directory);
     let setting = basis.setting(&directory, &find_here);
     add(main, draft.as_ref().and_then(|it| hooks::read(it.hooks.as_ref(), &setting, &mut ties, report)));
-    let config = draft.and_then(|it| it.resolve(main, &basis, report));
+    let config = draft.and_then(|it| it.resolve(main, &basis, &setting, report));
     for piece in written.drop_ins() {
         report.open(&piece.path, piece.shown());
         piece.tell(report);
@@ -156,7 +164,13 @@ fn other_version(root: &Node) -> Option<Wrong> {
 
 impl FileDraft {
     /// The settings of the file; its hooks are read apart, together with those of the drop-ins.
-    fn resolve(&self, main: &Piece, basis: &Basis, report: &mut Report) -> Option<Config> {
+    fn resolve(
+        &self,
+        main: &Piece,
+        basis: &Basis,
+        setting: &Setting<'_>,
+        report: &mut Report,
+    ) -> Option<Config> {
         // All parts before any is required, so that one `check` shows every mistake.
         let version = version(self.version.as_ref(), &self.outline, report);
         let docker = report.parse_or(self.docker.as_ref(), Config::DOCKER.to_owned(), docker);
@@ -167,16 +181,22 @@ impl FileDraft {
         let concurrency = report.parse_or(self.concurrency.as_ref(), Config::CONCURRENCY, concurrency);
         let retention = upkeep::retention(self.retention.as_ref(), report);
         let reconcile_every = upkeep::reconcile(self.reconcile.as_ref(), report);
+        let scripts = scripts::resolve(self.scripts.as_ref(), setting, report);
+        let ipam = ipam::resolve(self.ipam.as_ref(), report);
         let drain =
             report.parse_or(self.drain.as_ref(), Config::DRAIN, |it| quantity::duration(it, Zero::Allowed));
         version.and(self.outline.sound())?;
+        let (Plugin { name: plugin, kinds }, scripts, ipam) = (plugin?, scripts?, ipam?);
         let Retention { runs: retention_runs, output_bytes_max } = retention?;
         Some(Config {
             path: main.absolute(),
             named: main.path.clone(),
             docker: docker?,
             state_dir: state_dir?,
-            plugin: plugin?,
+            plugin,
+            kinds,
+            scripts,
+            ipam,
             outage: outage?,
             gate_deadline: basis.gate_deadline?,
             concurrency: concurrency?,
@@ -190,8 +210,8 @@ impl FileDraft {
         })
     }
 
-    fn plugin(&self, report: &mut Report) -> Option<PluginName> {
-        let Some(field) = &self.plugin else { return Some(PluginName::default()) };
+    fn plugin(&self, report: &mut Report) -> Option<Plugin> {
+        let Some(field) = &self.plugin else { return Some(Plugin::default()) };
         PluginDraft::read(&field.value, report)?.resolve(report)
     }
 

@@ -34,9 +34,9 @@ pub(super) fn resolve(draft: &HookDraft, report: &mut Report) -> Option<Launch> 
     Some(Launch { user: user?, umask: umask?, rlimits: rlimits?, no_new_privileges: privileges? })
 }
 
-/// The directory that the hook runs in, absolute: that of the file if it does not say.
-pub(super) fn working_dir(draft: &HookDraft, directory: &Path, report: &mut Report) -> Option<PathBuf> {
-    report.parse_or(draft.working_dir.as_ref(), directory.to_owned(), |node| {
+/// The directory that a program runs in, absolute: that of the file if nothing is written.
+pub(super) fn working_dir(field: Option<&Field>, directory: &Path, report: &mut Report) -> Option<PathBuf> {
+    report.parse_or(field, directory.to_owned(), |node| {
         let path = directory.join(scalar::nonempty(node)?);
         place::directory(&path).map(|()| path)
     })

@@ -26,6 +26,7 @@ mod good;
 mod hook;
 mod hooks;
 mod http;
+mod ipam;
 mod launch;
 mod near;
 mod node;
@@ -41,6 +42,7 @@ mod retry;
 mod salvage;
 mod scalar;
 mod schema;
+mod scripts;
 mod shape;
 mod sharing;
 mod snippet;
@@ -57,13 +59,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hook::{Hook, HookName, Outage};
+use crate::hook::{Hook, HookName, Outage, Script, ScriptName};
 
 use report::Wrong;
 
 pub use good::{Good, GoodError};
 pub use hooks::Origin;
-pub use plugin::PluginName;
+pub use ipam::{AddressPool, Ipam};
+pub use plugin::{Kind, Kinds, PluginName};
 pub use quantity::{read_duration, show_duration};
 pub use report::{Diagnostic, Report};
 pub use salvage::{Salvaged, salvage};
@@ -83,6 +86,12 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The name under which docker knows boathook.
     pub plugin: PluginName,
+    /// What boathook is to the engine.
+    pub kinds: Kinds,
+    /// Scripts that answer in a driver's place.
+    pub scripts: BTreeMap<ScriptName, Arc<Script>>,
+    /// From where networks get their addresses.
+    pub ipam: Ipam,
     /// A gate's answer when boathook itself cannot decide.
     pub outage: Outage,
     /// The longest that a gate may take. Below [`Config::GATE_DEADLINE_END`].

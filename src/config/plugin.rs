@@ -8,7 +8,7 @@ use super::node::Node;
 use super::report::{Report, Wrong, quoted};
 use super::scalar;
 use super::shape::{NAME, Preset, Shape};
-use super::table::{later, table};
+use super::table::table;
 
 /// The name under which docker knows boathook, and of its socket.
 ///
@@ -60,25 +60,85 @@ table! {
     PluginDraft, "`plugin`" {
         /// The name that the engine's `authorization-plugins` holds, and that of the socket.
         name: Shape::Matching(NAME) => Preset::Text(PluginName::DEFAULT),
-        /// What boathook is to the engine.
-        kinds: Shape::OneOrMany(&Shape::Words(|| KINDS.into())),
+        /// What boathook is to the engine; all of them if nothing is written.
+        kinds: Shape::OneOrMany(&Shape::Words(|| Kind::ALL.map(Kind::name).into())),
     }
     later { "listen", "tls" }
     synonyms { "kind": "kinds", "drivers": "kinds" }
 }
 
-/// Kinds of plugin that are served.
-const KINDS: [&str; 1] = ["authz"];
+/// What boathook may be to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// It is asked about every call of the API.
+    Authz,
+    /// It makes networks.
+    Network,
+    /// It gives out addresses.
+    Ipam,
+    /// It makes volumes.
+    Volume,
+}
 
-/// Kinds of plugin that boathook knows and this version does not serve.
-const KINDS_LATER: [&str; 3] = ["network", "ipam", "volume"];
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 4] = [Kind::Authz, Kind::Network, Kind::Ipam, Kind::Volume];
+
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Authz => "authz",
+            Kind::Network => "network",
+            Kind::Ipam => "ipam",
+            Kind::Volume => "volume",
+        }
+    }
+}
+
+/// What boathook is to the engine. Never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// Everything that it can be. The engine asks once, and remembers the answer until it restarts
+    /// (`pkg/plugins/plugins.go` in moby): what is left out cannot be had by a reload.
+    pub const ALL: Kinds = Kinds(0b1111);
+
+    /// These kinds; `None` if there is none.
+    pub fn of(kinds: &[Kind]) -> Option<Kinds> {
+        let bits = kinds.iter().fold(0, |bits, it| bits | 1 << *it as u8);
+        (bits != 0).then_some(Kinds(bits))
+    }
+
+    /// Whether `kind` is one of them.
+    pub fn contains(self, kind: Kind) -> bool {
+        self.0 & (1 << kind as u8) != 0
+    }
+}
+
+impl Default for Kinds {
+    fn default() -> Kinds {
+        Kinds::ALL
+    }
+}
+
+/// What the table says.
+#[derive(Debug, Default)]
+pub(super) struct Plugin {
+    pub(super) name: PluginName,
+    pub(super) kinds: Kinds,
+}
 
 impl PluginDraft {
-    /// The name, as nothing else of the table has a choice in this version.
-    pub(super) fn resolve(&self, report: &mut Report) -> Option<PluginName> {
+    /// What the table says, or `None` once everything wrong with it is in `report`.
+    pub(super) fn resolve(&self, report: &mut Report) -> Option<Plugin> {
         let name = report.parse_or(self.name.as_ref(), PluginName::default(), name);
-        let kinds = self.kinds.as_ref().map_or(Some(Vec::new()), |it| report.parse_each(it, kind));
-        kinds.and(self.outline.sound()).and(name)
+        let kinds = match &self.kinds {
+            None => Some(Kinds::ALL),
+            Some(field) => report.parse_each(field, kind).and_then(|it| Kinds::of(&it)),
+        };
+        self.outline.sound()?;
+        Some(Plugin { name: name?, kinds: kinds? })
     }
 }
 
@@ -90,12 +150,8 @@ fn name(node: &Node) -> Result<PluginName, Wrong> {
     })
 }
 
-fn kind(node: &Node) -> Result<(), Wrong> {
-    match scalar::text(node)? {
-        it if KINDS.contains(&it) => Ok(()),
-        it if KINDS_LATER.contains(&it) => Err(later(it)),
-        it => Err(scalar::unknown_word(it, KINDS.into_iter())),
-    }
+fn kind(node: &Node) -> Result<Kind, Wrong> {
+    scalar::one_of(node, &Kind::ALL.map(|it| (it.name(), it)))
 }
 
 #[cfg(test)]
