@@ -43,10 +43,11 @@
 //! - [`Socket`] and [`Listener`]: where the engine connects, bound here or passed by systemd.
 //! - [`authorization`]: what the engine asks before and after every call of its API, and what can be
 //!   answered.
+//! - [`driver`]: what the three kinds of driver have in common: a request, an error, and few types more.
+//! - [`network`], [`ipam`], [`volume`]: what networks, addresses and volumes are made of.
 //!
-//! Each kind of plugin is a module with a trait. A driver for networks, addresses or volumes would be a
-//! module beside [`authorization`], with a method on [`PluginBuilder`]; the server knows kinds only as tables
-//! of methods.
+//! Each kind of plugin is a module with a trait, and a method on [`PluginBuilder`]; the server knows kinds
+//! only as tables of methods.
 
 mod body;
 mod call;
@@ -58,8 +59,13 @@ mod serve;
 mod stage;
 
 pub mod authorization;
+pub mod driver;
+pub mod ipam;
+pub mod network;
+pub mod volume;
 
 pub use body::BODY_MAX;
+pub use ipnet;
 pub use listener::{ListenError, Listener, Socket};
 pub use plugin::{Plugin, PluginBuilder};
 pub use serve::{CONNECTIONS_MAX, Drained, ServeError};

@@ -9,8 +9,11 @@ use tokio::sync::Semaphore;
 
 use crate::authorization::{self, Authorization};
 use crate::body::Bodies;
+use crate::ipam::{self, IpamDriver};
 use crate::method::{Method, to_json};
+use crate::network::{self, NetworkDriver};
 use crate::serve::CONNECTIONS_MAX;
+use crate::volume::{self, VolumeDriver};
 
 /// The path of the first call of an engine, which asks what a plugin implements.
 pub(crate) const ACTIVATE: &str = "/Plugin.Activate";
@@ -45,6 +48,21 @@ impl PluginBuilder {
     /// Asks `authorization` about every call of the Engine API. Given twice, the last one counts.
     pub fn authorization(self, authorization: impl Authorization) -> PluginBuilder {
         self.kind(authorization::IMPLEMENTS, authorization::methods(Arc::new(authorization)))
+    }
+
+    /// Makes networks and endpoints with `driver`. Given twice, the last one counts.
+    pub fn network(self, driver: impl NetworkDriver) -> PluginBuilder {
+        self.kind(network::IMPLEMENTS, network::methods(Arc::new(driver)))
+    }
+
+    /// Hands out addresses with `driver`. Given twice, the last one counts.
+    pub fn ipam(self, driver: impl IpamDriver) -> PluginBuilder {
+        self.kind(ipam::IMPLEMENTS, ipam::methods(Arc::new(driver)))
+    }
+
+    /// Makes volumes and mounts them with `driver`. Given twice, the last one counts.
+    pub fn volume(self, driver: impl VolumeDriver) -> PluginBuilder {
+        self.kind(volume::IMPLEMENTS, volume::methods(Arc::new(driver)))
     }
 
     fn kind(mut self, implements: &'static str, methods: impl IntoIterator<Item = Method>) -> PluginBuilder {
