@@ -1,7 +1,7 @@
 //! boathook runs the operator's scripts, on the Docker host, at every point of a container's life.
 //!
-//! It plugs into the engine itself, as an authorization plugin, and follows its event stream. It is
-//! all one pipe, and data goes through once; a verdict is the only thing that travels back:
+//! It plugs into the engine itself, as an authorization plugin and as a driver of networks, addresses and
+//! volumes, and follows its event stream. It is all one pipe, and data goes through once; a verdict is the only thing that travels back:
 //!
 //! ```text
 //! dockerd ── plugin call ──> source ─┐
@@ -19,6 +19,7 @@
 //! - [`runner`]: one process, its contract, its end.
 //! - [`docker`]: the few Docker API calls that are made.
 //! - [`engine`]: from events to runs, from a gate's question to its verdict.
+//! - [`driver`]: networks, addresses and volumes, as the engine asks for them.
 //! - [`source`]: where Docker reaches us.
 //! - [`config`], [`trust`]: what was written, and who could have written it.
 //! - [`daemon`], [`cli`]: build, run, drain; commands.
@@ -32,6 +33,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod docker;
+pub mod driver;
 pub mod engine;
 pub mod hook;
 pub mod journal;
