@@ -105,14 +105,19 @@ pub(super) fn resolve(written: &Written, find: FindIn<'_>, report: &mut Report) 
     let find_here = |it: &str| find(it, &directory);
     let setting = basis.setting(&directory, &find_here);
     add(main, draft.as_ref().and_then(|it| hooks::read(it.hooks.as_ref(), &setting, &mut ties, report)));
-    let config = draft.and_then(|it| it.resolve(main, &basis, &setting, report));
+    let mut config = draft.and_then(|it| it.resolve(main, &basis, &setting, report));
     for piece in written.drop_ins() {
         report.open(&piece.path, piece.shown());
         piece.tell(report);
         let directory = piece.directory();
         let find_here = |it: &str| find(it, &directory);
         let setting = basis.setting(&directory, &find_here);
-        add(piece, piece.text().and_then(|it| dropin::resolve(it, &main.path, &setting, &mut ties, report)));
+        let added = piece.text().and_then(|it| dropin::resolve(it, &main.path, &setting, &mut ties, report));
+        let (hooks, scripts) = added.map(|it| (it.hooks, it.scripts)).unzip();
+        add(piece, hooks);
+        if let (Some(config), Some(scripts)) = (&mut config, scripts) {
+            config.scripts.extend(scripts);
+        }
     }
     let tied = ties.check(1 + written.drop_ins().len(), report);
     let Together { hooks, origins } = tied.and(together)?;

@@ -35,12 +35,11 @@ table! {
     required { "exec" }
 }
 
+/// Scripts by their names.
+pub(super) type Declared = BTreeMap<ScriptName, Arc<Script>>;
+
 /// The scripts that `field` declares, or `None` once everything wrong with them is in `report`.
-pub(super) fn resolve(
-    field: Option<&Field>,
-    setting: &Setting<'_>,
-    report: &mut Report,
-) -> Option<BTreeMap<ScriptName, Arc<Script>>> {
+pub(super) fn resolve(field: Option<&Field>, setting: &Setting<'_>, report: &mut Report) -> Option<Declared> {
     let Some(field) = field else { return Some(BTreeMap::new()) };
     let Value::Map(entries) = &field.value.value else {
         let wrong = scalar::wants("a table of `NAME: script`", &field.value);

@@ -115,6 +115,20 @@ fn a_path_is_relative_to_the_file_in_which_it_stands() {
 }
 
 #[test]
+fn a_script_comes_from_a_drop_in_as_well_and_a_later_one_takes_its_place() {
+    let main = b"version: 1\nscripts: {ovs: {exec: [hooks/sound.sh, main]}}\n";
+    let drop_in = b"version: 1\nscripts:\n  ovs: {exec: [../hooks/sound.sh, ours]}\n  luks: {exec: [../hooks/sound.sh]}\n";
+    let scratch = scratch(main, &[("a.yaml", drop_in)]);
+
+    let config = config::load(&scratch.path("config.yaml")).expect("no mistakes");
+
+    let told = config.scripts.values().map(|it| (it.name.as_str(), it.command.argv.last().cloned()));
+    let [luks, ovs] = told.collect::<Vec<_>>().try_into().expect("two scripts");
+    assert_eq!(luks.0, "luks");
+    assert_eq!(ovs, ("ovs", Some("ours".into())));
+}
+
+#[test]
 fn what_is_no_drop_in_is_told_apart() {
     let scratch = scratch(b"version: 1\n", &[("fine.yaml", b"version: 1\n")]);
     fs::create_dir(scratch.path("hooks.d/folder.yaml")).expect("it is new");
