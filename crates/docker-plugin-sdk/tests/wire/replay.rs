@@ -18,27 +18,27 @@ const TRANSCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/tran
 
 /// One line of a transcript.
 #[derive(Deserialize)]
-struct Line<'a> {
-    plugin: &'a str,
-    path: &'a str,
+pub(crate) struct Line<'a> {
+    pub(crate) plugin: &'a str,
+    pub(crate) path: &'a str,
     headers: Map<String, Value>,
     /// Kept as text: the order of keys is the engine's.
     #[serde(borrow)]
-    body: &'a RawValue,
-    reply: Option<Value>,
+    pub(crate) body: &'a RawValue,
+    pub(crate) reply: Option<Value>,
     status: Option<u16>,
 }
 
 impl Line<'_> {
     /// The body as Go writes it, which escapes what HTML would take amiss and ends with a line feed.
-    fn body_on_the_wire(&self) -> String {
+    pub(crate) fn body_on_the_wire(&self) -> String {
         match self.body.get() {
             "null" => String::new(),
             body => body.replace('&', r"\u0026").replace('<', r"\u003c").replace('>', r"\u003e") + "\n",
         }
     }
 
-    fn request(&self, body: &str) -> String {
+    pub(crate) fn request(&self, body: &str) -> String {
         let mut request = format!("POST {} HTTP/1.1\r\n", self.path);
         for (name, value) in &self.headers {
             // The recordings are cut here and there, so the length is that of what is sent.
@@ -131,7 +131,7 @@ fn write_headers(written: &mut Map<String, Value>, name: &str, headers: &Headers
     }
 }
 
-fn transcripts() -> Vec<PathBuf> {
+pub(crate) fn transcripts() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for engine in ["20.10.24", "26.1.5", "28.5.2"] {
         let folder = fs::read_dir(Path::new(TRANSCRIPTS).join(engine)).expect("the engine's transcripts");
