@@ -45,6 +45,7 @@
 //!   answered.
 //! - [`driver`]: what the three kinds of driver have in common: a request, an error, and few types more.
 //! - [`network`], [`ipam`], [`volume`]: what networks, addresses and volumes are made of.
+//! - [`discovery`]: how an engine finds a plugin by its name, for those that listen elsewhere.
 //!
 //! Each kind of plugin is a module with a trait, and a method on [`PluginBuilder`]; the server knows kinds
 //! only as tables of methods.
@@ -59,6 +60,7 @@ mod serve;
 mod stage;
 
 pub mod authorization;
+pub mod discovery;
 pub mod driver;
 pub mod ipam;
 pub mod network;

@@ -3,6 +3,7 @@
 mod activation;
 mod calls;
 mod client;
+mod discovery;
 mod drain;
 mod drivers;
 mod limits;
