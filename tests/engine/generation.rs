@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 
 use super::installation::{Engine, Unavailable};
 
-/// Provides engines: `scripts/engines.sh` says how.
-const PROVIDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/engines.sh");
+/// Provides engines: the script itself says how. It lies in the workspace's folder, which is the package's own
+/// or one above it: the tests of several packages have engines.
+const PROVIDER: &str = "scripts/engines.sh";
 
 /// Names the generations to run tests on, apart by commas, where not all are wanted.
 const WANTED: &str = "BOATHOOK_TEST_ENGINES";
@@ -85,7 +86,9 @@ struct Provided {
 }
 
 fn provide(generation: Generation) -> Option<Provided> {
-    let mut command = Command::new(PROVIDER);
+    let places = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|it| it.join(PROVIDER));
+    let provider = places.into_iter().find(|it| it.is_file()).expect("there is a `scripts/engines.sh`");
+    let mut command = Command::new(provider);
     command.args(["--once", generation.name()]).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = command.output().expect("run `scripts/engines.sh`");
     let line = String::from_utf8(output.stdout).expect("a line of text");
