@@ -22,6 +22,7 @@ use super::shape::{Preset, Shape};
 use super::table::{Field, Outline, later, table};
 use super::ties::Ties;
 use super::upkeep::{self, ReconcileDraft, Retention, RetentionDraft};
+use super::volumes::{self, VolumesDraft};
 use super::written::{Piece, Written};
 use crate::hook::{Deadline, Hook, Outage};
 
@@ -64,6 +65,8 @@ table! {
         scripts: Shape::Mapping(&Shape::Table(ScriptDraft::keys)),
         /// From where networks get their addresses.
         ipam: Shape::Table(IpamDraft::keys),
+        /// Where volumes are kept, and which other directories may be one.
+        volumes: Shape::Table(VolumesDraft::keys),
         /// How long running hooks may go on when boathook is told to stop.
         drain: Shape::Duration(Zero::Allowed) => Preset::Span(Config::DRAIN),
         /// The hooks, in the order in which they run at a point.
@@ -71,7 +74,7 @@ table! {
     }
     later { "control" }
     synonyms { "hook": "hooks", "host": "docker", "socket": "docker", "name": "plugin", "script": "scripts",
-        "addresses": "ipam" }
+        "addresses": "ipam", "volume": "volumes" }
     required { "version" }
 }
 
@@ -188,6 +191,7 @@ impl FileDraft {
         let reconcile_every = upkeep::reconcile(self.reconcile.as_ref(), report);
         let scripts = scripts::resolve(self.scripts.as_ref(), setting, report);
         let ipam = ipam::resolve(self.ipam.as_ref(), report);
+        let volumes = volumes::resolve(self.volumes.as_ref(), state_dir.as_deref(), report);
         let drain =
             report.parse_or(self.drain.as_ref(), Config::DRAIN, |it| quantity::duration(it, Zero::Allowed));
         version.and(self.outline.sound())?;
@@ -202,6 +206,7 @@ impl FileDraft {
             kinds,
             scripts,
             ipam,
+            volumes: volumes?,
             outage: outage?,
             gate_deadline: basis.gate_deadline?,
             concurrency: concurrency?,

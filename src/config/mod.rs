@@ -51,6 +51,7 @@ mod syntax;
 mod table;
 mod ties;
 mod upkeep;
+mod volumes;
 mod written;
 
 use std::collections::BTreeMap;
@@ -71,6 +72,7 @@ pub use quantity::{read_duration, show_duration};
 pub use report::{Diagnostic, Report};
 pub use salvage::{Salvaged, salvage};
 pub use schema::schema;
+pub use volumes::Volumes;
 pub use written::Written;
 
 /// What boathook does, as resolved from its file.
@@ -92,6 +94,8 @@ pub struct Config {
     pub scripts: BTreeMap<ScriptName, Arc<Script>>,
     /// From where networks get their addresses.
     pub ipam: Ipam,
+    /// Where volumes are kept, and which other directories may be one.
+    pub volumes: Volumes,
     /// A gate's answer when boathook itself cannot decide.
     pub outage: Outage,
     /// The longest that a gate may take. Below [`Config::GATE_DEADLINE_END`].

@@ -18,7 +18,7 @@ use crate::lifecycle::{Facts, Listed, ListedState, Mount, NetworkAttachment, Net
 
 /// The most that listing every container may take. An engine with ten thousand takes a second or two, and
 /// nobody waits for it.
-const LIST_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIST_LIMIT: Duration = Duration::from_secs(30);
 
 /// A network as the engine knows it.
 #[derive(Clone, Debug, PartialEq)]

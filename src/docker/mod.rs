@@ -8,8 +8,11 @@
 //! of 20.10 to 29 have are read. (bollard drops the version from the path, whatever it is set to.)
 
 mod lists;
+mod process;
 mod translate;
+mod volumes_used;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +34,7 @@ use crate::run::NESTED_HEADER;
 use translate::{instant, observation};
 
 pub use lists::{NetworkKnown, VolumeKnown};
+pub use process::EngineProcess;
 
 /// The most that a look at a container may take. Docker's own command answers in milliseconds.
 pub const LOOK_LIMIT: Duration = Duration::from_secs(2);
@@ -84,6 +88,7 @@ pub struct Docker {
     client: Client,
     identity: Arc<ArcSwapOption<EngineId>>,
     secret: Arc<str>,
+    socket: Arc<Path>,
 }
 
 /// What an engine says of itself.
@@ -118,6 +123,7 @@ impl Docker {
             let answer = connections.request(request);
             async { answer.await.map_err(BollardError::from) }
         };
+        let socket = Path::new(path).into();
         let host: String = path.bytes().map(|byte| format!("{byte:02x}")).collect();
         let host = Some(format!("unix://{host}"));
         let client = Client::connect_with_custom_transport(
@@ -131,7 +137,7 @@ impl Docker {
             request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("boathook"));
             request
         });
-        Ok(Docker { client, identity: Arc::default(), secret: secret.into() })
+        Ok(Docker { client, identity: Arc::default(), secret: secret.into(), socket })
     }
 
     /// Whether a call that shows `secret` is one of ours.

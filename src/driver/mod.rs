@@ -8,3 +8,4 @@
 //! that would wait for the call itself.
 
 pub mod script;
+pub mod volume;

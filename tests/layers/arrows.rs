@@ -18,7 +18,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("trust", &[]),
     ("runner", &["hook", "launch", "lifecycle", "run", "trust"]),
     ("docker", &["lifecycle", "run"]),
-    ("driver", &["hook", "runner"]),
+    ("driver", &["hook", "journal", "run", "runner", "trust"]),
     ("engine", &["docker", "hook", "journal", "lifecycle", "run", "runner"]),
     ("source", &["docker", "engine", "lifecycle", "reconcile", "run"]),
     ("config", &["hook", "launch", "lifecycle", "trust"]),
