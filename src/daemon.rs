@@ -10,6 +10,7 @@ mod obeyed;
 mod parts;
 mod signals;
 mod station;
+mod volumes;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, Salvaged};
+use crate::config::{self, Config, Kind, Kinds, Salvaged};
 use crate::docker::DockerError;
 use crate::journal::{OpenError, Opened, Retention};
 
@@ -34,6 +35,7 @@ use obeyed::Obeyed;
 use parts::Running;
 use signals::{Asked, Signals};
 use station::Station;
+use volumes::VolumeDoor;
 
 /// Where the engine looks for plugins (`pkg/plugins/discovery.go` in moby).
 const PLUGINS_DIR: &str = "/run/docker/plugins";
@@ -111,7 +113,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
     runtime.block_on(async {
         let stopping = CancellationToken::new();
         let store = settled.core.open();
-        let core = Core::build(settled.core.clone(), store, obeyed.rules(), &stopping)?;
+        let core = Core::build(settled.core.clone(), store, &obeyed, &stopping)?;
         let (path, parts) = (path.to_owned(), Running::default());
         let daemon = Daemon { path, settled, obeyed, parts, station, stopping };
         daemon.run(core, listener).await
@@ -122,6 +124,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Settled {
     plugin: config::PluginName,
+    kinds: Kinds,
     drain: Duration,
     core: CoreSettings,
 }
@@ -130,12 +133,14 @@ impl Settled {
     fn of(config: &Config) -> Settled {
         Settled {
             plugin: config.plugin.clone(),
+            kinds: config.kinds,
             drain: config.drain,
             core: CoreSettings {
                 docker: config.docker.clone(),
                 state_dir: config.state_dir.clone(),
                 output_bytes_max: config.output_bytes_max,
                 retention: Retention { runs: config.retention_runs, ..Retention::default() },
+                volumes_root: Some(config.volumes.root.clone()),
             },
         }
     }
@@ -147,11 +152,12 @@ impl Settled {
             state_dir: salvaged.state_dir.clone(),
             output_bytes_max: Config::OUTPUT_BYTES_MAX,
             retention: Retention::default(),
+            volumes_root: None,
         };
         let plugin = salvaged.plugin.clone();
         match obeyed.config().map(Settled::of) {
             Some(settled) => Settled { plugin, ..settled },
-            None => Settled { plugin, drain: Config::DRAIN, core: salvaged_core() },
+            None => Settled { plugin, kinds: Kinds::default(), drain: Config::DRAIN, core: salvaged_core() },
         }
     }
 
@@ -160,13 +166,20 @@ impl Settled {
         let differs = [
             ("docker", self.core.docker != newer.core.docker),
             ("state_dir", self.core.state_dir != newer.core.state_dir),
-            ("plugin", self.plugin != newer.plugin),
+            ("plugin", self.plugin != newer.plugin || self.kinds != newer.kinds),
+            ("volumes.root", self.core.volumes_root != newer.core.volumes_root),
             ("retention.output", self.core.output_bytes_max != newer.core.output_bytes_max),
             ("retention.runs", self.core.retention != newer.core.retention),
             ("drain", self.drain != newer.drain),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
+}
+
+/// The ways in, which stay when the parts behind them are replaced.
+struct Doors {
+    gate: Door,
+    volumes: VolumeDoor,
 }
 
 /// The daemon around its core.
@@ -183,8 +196,13 @@ struct Daemon {
 impl Daemon {
     async fn run(mut self, core: Core, listener: Listener) -> Result<(), DaemonError> {
         let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
-        let door = Door::to(core.gatekeeper());
-        let plugin = Plugin::builder().authorization(door.clone()).build();
+        let doors = Doors { gate: Door::to(core.gatekeeper()), volumes: VolumeDoor::to(core.volumes()) };
+        let plugin = Plugin::builder().authorization(doors.gate.clone());
+        let plugin = match self.settled.kinds.contains(Kind::Volume) {
+            true => plugin.volume(doors.volumes.clone()),
+            false => plugin,
+        };
+        let plugin = plugin.build();
         let mut core = core.start(&mut self.parts, &self.station);
         let closing = CancellationToken::new();
         let (told, limit) = (closing.clone().cancelled_owned(), self.settled.drain + ANSWER_LIMIT);
@@ -200,14 +218,14 @@ impl Daemon {
             tokio::select! {
                 ended = self.parts.next() => break ended,
                 asked = signals.next() => match asked {
-                    Asked::Reload => core = self.reload(core, &door),
+                    Asked::Reload => core = self.reload(core, &doors),
                     Asked::Stop => break Ok(()),
                 },
-                () = sleep(STORE_RETRY), if !core.has_store => core = self.try_store(core, &door).await,
+                () = sleep(STORE_RETRY), if !core.has_store => core = self.try_store(core, &doors).await,
             }
         };
         // The engine ends when nobody can send to it any more.
-        drop((core.engine, door));
+        drop((core.engine, core.volumes, doors));
         core.stop.cancel();
         closing.cancel();
         notify(&[NotifyState::Stopping]);
@@ -217,10 +235,10 @@ impl Daemon {
     }
 
     /// Puts the configuration in place of the one that is obeyed, if it holds no mistake.
-    fn reload(&mut self, core: RunningCore, door: &Door) -> RunningCore {
+    fn reload(&mut self, core: RunningCore, doors: &Doors) -> RunningCore {
         notify(&[NotifyState::Reloading]);
         let core = match obeyed::load(&self.path) {
-            Ok(config) => self.obey(config, core, door),
+            Ok(config) => self.obey(config, core, doors),
             Err(_) => {
                 error!("the new configuration has mistakes: the old one goes on");
                 core
@@ -230,14 +248,14 @@ impl Daemon {
         core
     }
 
-    fn obey(&mut self, config: Config, core: RunningCore, door: &Door) -> RunningCore {
+    fn obey(&mut self, config: Config, core: RunningCore, doors: &Doors) -> RunningCore {
         let (hooks, newer) = (config.hooks.len(), Settled::of(&config));
         let before = std::mem::replace(&mut self.obeyed, Obeyed::Written(config));
         let core = match before.config() {
             // No gate's hook has run, nobody is being asked for a verdict that the old core alone can give.
             None if self.settled.core != newer.core => {
                 let (settings, store) = (newer.core.clone(), newer.core.open());
-                self.replace(core, settings, store, door)
+                self.replace(core, settings, store, doors)
             }
             _ => core,
         };
@@ -245,17 +263,17 @@ impl Daemon {
         if !waiting.is_empty() {
             warn!(keys = waiting.join(", "), "changes of these keys wait for a restart");
         }
-        core.engine.obey(self.obeyed.rules());
+        core.obey(&self.obeyed);
         info!(hooks, "the configuration is reloaded");
         core
     }
 
     /// Opens the store that could not be opened, if that works now.
-    async fn try_store(&mut self, core: RunningCore, door: &Door) -> RunningCore {
+    async fn try_store(&mut self, core: RunningCore, doors: &Doors) -> RunningCore {
         let settings = self.settled.core.clone();
         let opening = settings.clone();
         match spawn_blocking(move || opening.open()).await {
-            Ok(Ok(store)) => self.replace(core, settings, Ok(store), door),
+            Ok(Ok(store)) => self.replace(core, settings, Ok(store), doors),
             // It has been told.
             Ok(Err(_)) | Err(_) => core,
         }
@@ -268,17 +286,18 @@ impl Daemon {
         old: RunningCore,
         settings: CoreSettings,
         store: Result<Opened, OpenError>,
-        door: &Door,
+        doors: &Doors,
     ) -> RunningCore {
         let (docker, state_dir) = (settings.docker.clone(), settings.state_dir.clone());
-        let new = match Core::build(settings.clone(), store, self.obeyed.rules(), &self.stopping) {
+        let new = match Core::build(settings.clone(), store, &self.obeyed, &self.stopping) {
             Ok(core) => core,
             Err(error) => {
                 error!(%error, "cannot start with the new settings");
                 return old;
             }
         };
-        door.lead_to(new.gatekeeper());
+        doors.gate.lead_to(new.gatekeeper());
+        doors.volumes.lead_to(new.volumes());
         let new = new.start(&mut self.parts, &self.station);
         self.parts.dismiss(&old.tasks);
         old.stop.cancel();

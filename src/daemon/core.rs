@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use nix::unistd::{User, geteuid, gethostname};
 use tokio::runtime::Handle;
@@ -13,12 +14,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::DaemonError;
-use super::obeyed::chain;
+use super::obeyed::{Obeyed, chain};
 use super::parts::Running;
 use super::station::Station;
 use crate::docker::Docker;
-use crate::engine::{Engine, Parts, Rules, Work};
+use crate::driver::script::Scripts;
+use crate::driver::volume::{self, Disk, Volumes};
+use crate::engine::{Engine, Parts, Work};
 use crate::journal::{self, Asked, Journal, OpenError, Opened, Remembered, Retention, Writer};
+use crate::run::Holding;
 use crate::runner::{Runner, Secrets, Settings, Survivors};
 use crate::source::authorization::Gatekeeper;
 use crate::source::events::EventSource;
@@ -31,6 +35,8 @@ pub(super) struct CoreSettings {
     pub(super) state_dir: PathBuf,
     pub(super) output_bytes_max: usize,
     pub(super) retention: Retention,
+    /// Where volumes are kept; `None`: nobody has said.
+    pub(super) volumes_root: Option<PathBuf>,
 }
 
 impl CoreSettings {
@@ -47,6 +53,9 @@ pub(super) struct Core {
     looks: Looks,
     watch: Watch,
     docker: Docker,
+    scripts: Scripts,
+    /// `None`: they cannot be served, and calls wait.
+    volumes: Option<Volumes>,
     /// `None`: there is no store, and gates are answered by `outage`.
     writer: Option<Writer>,
     stopping: CancellationToken,
@@ -58,6 +67,8 @@ pub(super) struct RunningCore {
     pub(super) has_store: bool,
     /// The way in; the engine ends when it and those of the sources are gone.
     pub(super) engine: Engine,
+    scripts: Scripts,
+    pub(super) volumes: Option<Volumes>,
     /// Ends its sources.
     pub(super) stop: CancellationToken,
     /// Ends the hooks that it runs.
@@ -70,11 +81,11 @@ impl Core {
     pub(super) fn build(
         settings: CoreSettings,
         store: Result<Opened, OpenError>,
-        rules: Rules,
+        obeyed: &Obeyed,
         stopping: &CancellationToken,
     ) -> Result<Core, DaemonError> {
         let stopping = stopping.child_token();
-        let Store { journal, writer, remembered, wishes } = Store::from(store);
+        let Store { journal, writer, mut remembered, wishes } = Store::from(store);
         let runs_dir = settings.state_dir.join("runs");
         let survivors = match &writer {
             Some(_) => Survivors::look(),
@@ -95,8 +106,15 @@ impl Core {
             output_bytes_max: settings.output_bytes_max,
         })
         .map_err(DaemonError::Runtime)?;
+        let scripts =
+            Scripts::new(runner.clone(), obeyed.config().map(|it| it.scripts.clone()).unwrap_or_default());
+        let holdings = std::mem::take(&mut remembered.holdings);
+        let volumes = settings.volumes_root.filter(|_| writer.is_some()).and_then(|root| {
+            let tools = volume::Tools { journal: journal.clone(), scripts: scripts.clone(), disk: disk() };
+            open_volumes(&root, obeyed, tools, &holdings)
+        });
         let (engine, work) = Engine::new(Parts {
-            rules,
+            rules: obeyed.rules(),
             journal,
             remembered,
             wishes,
@@ -106,16 +124,21 @@ impl Core {
             stopping: stopping.clone(),
         });
         let (looks, watch) = Looks::new(docker.clone(), engine.clone());
-        Ok(Core { engine, work, looks, watch, docker, writer, stopping })
+        Ok(Core { engine, work, looks, watch, docker, scripts, volumes, writer, stopping })
     }
 
     pub(super) fn gatekeeper(&self) -> Gatekeeper {
         Gatekeeper::new(self.engine.clone(), self.docker.clone(), self.looks.clone())
     }
 
+    pub(super) fn volumes(&self) -> Option<Volumes> {
+        self.volumes.clone()
+    }
+
     pub(super) fn start(self, parts: &mut Running, station: &Station) -> RunningCore {
-        let Core { engine, work, looks, watch, docker, writer, stopping } = self;
+        let Core { engine, work, looks, watch, docker, scripts, volumes, writer, stopping } = self;
         let (events, reconciler) = EventSource::new(docker, looks, engine.clone());
+        let volume_watch = reconciler.volume_watch();
         let stop = CancellationToken::new();
         let told = stop.clone();
         let mut tasks = vec![
@@ -136,6 +159,12 @@ impl Core {
                 Ok(())
             }),
         ];
+        tasks.extend(volumes.clone().map(|volumes| {
+            parts.spawn("volumes", station.handle(), async {
+                volume_watch.run(volumes).await;
+                Ok(())
+            })
+        }));
         let has_store = writer.is_some();
         tasks.extend(writer.map(|writer| {
             parts.spawn("journal", &Handle::current(), async {
@@ -143,8 +172,39 @@ impl Core {
                 spawn_blocking(|| writer.run()).await.map_err(DaemonError::Journal)
             })
         }));
-        RunningCore { has_store, engine, stop, stopping, tasks }
+        RunningCore { has_store, engine, scripts, volumes, stop, stopping, tasks }
     }
+}
+
+impl RunningCore {
+    /// Goes by what is obeyed from now on.
+    pub(super) fn obey(&self, obeyed: &Obeyed) {
+        self.engine.obey(obeyed.rules());
+        if let Some(config) = obeyed.config() {
+            self.scripts.obey(config.scripts.clone());
+            if let Some(volumes) = &self.volumes {
+                volumes.obey(config.volumes.paths.clone());
+            }
+        }
+    }
+}
+
+/// Where the drivers wait for disks: on a thread of its own each time, which may outlive us. A pool would be
+/// waited for at the end, for as long as there is data to delete.
+fn disk() -> Disk {
+    Disk::new(|work| {
+        let begun = thread::Builder::new().name("disk".to_owned()).spawn(work);
+        if let Err(error) = begun {
+            error!(%error, "no thread for a driver's work on a disk");
+        }
+    })
+}
+
+/// The volumes in `root`. Waits for the disk.
+fn open_volumes(root: &Path, obeyed: &Obeyed, tools: volume::Tools, holdings: &[Holding]) -> Option<Volumes> {
+    let paths = obeyed.config().map(|it| it.volumes.paths.clone()).unwrap_or_default();
+    let opened = Volumes::open(root, paths, tools, holdings);
+    opened.inspect_err(|it| error!(error = chain(it), root = %root.display(), "there are no volumes")).ok()
 }
 
 /// What a store brings, or what stands in for one that cannot be opened.

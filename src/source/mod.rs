@@ -18,3 +18,4 @@ mod routes;
 mod routing;
 mod spelling;
 mod translate;
+pub mod volumes;

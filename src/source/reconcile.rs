@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::looks::{Compared, Looks, Notice, Overflow, Wants};
+use super::volumes::VolumeWatch;
 use crate::docker::{Docker, DockerError};
 use crate::engine::Engine;
 use crate::lifecycle::{EngineId, Point, Saw, Signal, Source, Subject, SubjectKind};
@@ -78,6 +79,12 @@ impl Reconciler {
         following: watch::Receiver<Option<Following>>,
     ) -> Reconciler {
         Reconciler { docker, looks, engine, following }
+    }
+
+    /// Who looks after the volumes of the same engine, at the same times.
+    pub fn volume_watch(&self) -> VolumeWatch {
+        let (docker, engine) = (self.docker.clone(), self.engine.clone());
+        VolumeWatch { docker, engine, following: self.following.clone() }
     }
 
     /// Compares until nobody follows events any more.

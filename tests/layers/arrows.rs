@@ -20,9 +20,9 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("docker", &["lifecycle", "run"]),
     ("driver", &["hook", "journal", "run", "runner", "trust"]),
     ("engine", &["docker", "hook", "journal", "lifecycle", "run", "runner"]),
-    ("source", &["docker", "engine", "lifecycle", "reconcile", "run"]),
+    ("source", &["docker", "driver", "engine", "lifecycle", "reconcile", "run"]),
     ("config", &["hook", "launch", "lifecycle", "trust"]),
-    ("daemon", &["config", "docker", "engine", "hook", "journal", "runner", "source"]),
+    ("daemon", &["config", "docker", "driver", "engine", "hook", "journal", "run", "runner", "source"]),
     ("cli", &["config", "daemon", "hook", "journal", "launch", "lifecycle", "run"]),
 ];
 
