@@ -6,17 +6,17 @@
 
 mod core;
 mod door;
+mod doors;
 mod obeyed;
 mod parts;
 mod signals;
 mod station;
-mod volumes;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use docker_plugin_sdk::{ListenError, Listener, Plugin, ServeError, Socket};
+use docker_plugin_sdk::{ListenError, Listener, ServeError, Socket};
 use nix::sys::stat::{Mode, umask};
 use sd_notify::NotifyState;
 use tokio::runtime;
@@ -25,17 +25,16 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, Kind, Kinds, Salvaged};
+use crate::config::{self, Config, Kinds, Salvaged};
 use crate::docker::DockerError;
 use crate::journal::{OpenError, Opened, Retention};
 
 use core::{Core, CoreSettings, RunningCore};
-use door::Door;
+use doors::Doors;
 use obeyed::Obeyed;
 use parts::Running;
 use signals::{Asked, Signals};
 use station::Station;
-use volumes::VolumeDoor;
 
 /// Where the engine looks for plugins (`pkg/plugins/discovery.go` in moby).
 const PLUGINS_DIR: &str = "/run/docker/plugins";
@@ -176,12 +175,6 @@ impl Settled {
     }
 }
 
-/// The ways in, which stay when the parts behind them are replaced.
-struct Doors {
-    gate: Door,
-    volumes: VolumeDoor,
-}
-
 /// The daemon around its core.
 struct Daemon {
     path: PathBuf,
@@ -196,13 +189,8 @@ struct Daemon {
 impl Daemon {
     async fn run(mut self, core: Core, listener: Listener) -> Result<(), DaemonError> {
         let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
-        let doors = Doors { gate: Door::to(core.gatekeeper()), volumes: VolumeDoor::to(core.volumes()) };
-        let plugin = Plugin::builder().authorization(doors.gate.clone());
-        let plugin = match self.settled.kinds.contains(Kind::Volume) {
-            true => plugin.volume(doors.volumes.clone()),
-            false => plugin,
-        };
-        let plugin = plugin.build();
+        let doors = Doors::to(&core);
+        let plugin = doors.plugin(self.settled.kinds);
         let mut core = core.start(&mut self.parts, &self.station);
         let closing = CancellationToken::new();
         let (told, limit) = (closing.clone().cancelled_owned(), self.settled.drain + ANSWER_LIMIT);
@@ -296,8 +284,7 @@ impl Daemon {
                 return old;
             }
         };
-        doors.gate.lead_to(new.gatekeeper());
-        doors.volumes.lead_to(new.volumes());
+        doors.lead_to(&new);
         let new = new.start(&mut self.parts, &self.station);
         self.parts.dismiss(&old.tasks);
         old.stop.cancel();

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+type Work = Box<dyn FnOnce() + Send>;
+
 /// Where work is done that waits for a disk, or for whatever lies behind a mount.
 ///
 /// A call of Docker's must not hold up all others while a directory is deleted, or while a server that a
 /// mount leads to does not answer. Who spawns is decided upstream. Cheap to clone.
 #[derive(Clone)]
 pub struct Disk {
-    spawn: Arc<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>,
+    spawn: Arc<dyn Fn(Work) + Send + Sync>,
 }
 
 /// The work was not done, or its end not seen.
