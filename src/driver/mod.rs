@@ -7,5 +7,6 @@
 //! Nothing here knows of hooks and points, and nothing asks the engine about a container: in a driver's call
 //! that would wait for the call itself.
 
+pub mod firewall;
 pub mod script;
 pub mod volume;

@@ -1,3 +1,4 @@
 //! The drivers: what they answer, and what they make of the host.
 
 mod errands;
+mod firewall;

@@ -1,0 +1,6 @@
+//! The rules for our networks, in hosts that are made for it.
+
+mod net;
+mod packets;
+mod scene;
+mod upkeep;
