@@ -4,12 +4,14 @@
 //! what differs in place with one `iptables-restore` and one `ip6tables-restore` call. So it does not
 //! matter what was there before: the same call repairs what somebody has flushed, and the last one, with
 //! nothing wanted, leaves nothing behind. Which networks there are, and when to call, is the network
-//! driver's business.
+//! driver's business; which ports are taken is kept in [`Ports`].
 //!
 //! The promise: rules of others stay as they are, and all of ours stand in chains called `BOATHOOK-…`.
 
 mod changes;
 mod kernel;
+mod ports;
+mod reservation;
 mod rules;
 mod saved;
 mod wanted;
@@ -27,6 +29,7 @@ use self::saved::Saved;
 use self::wanted::Family;
 use crate::runner::{ErrandError, Runner, Tool};
 
+pub use self::ports::{HostPorts, PortError, PortRequest, Ports};
 pub use self::wanted::{
     Bridge, BridgeError, Network, Outside, Protocol, Published, Subnet, SubnetError, Wanted,
 };

@@ -2,5 +2,6 @@
 
 mod net;
 mod packets;
+mod ports;
 mod scene;
 mod upkeep;
