@@ -1,5 +1,6 @@
 //! The rules for our networks, in hosts that are made for it.
 
+mod engines;
 mod net;
 mod packets;
 mod ports;

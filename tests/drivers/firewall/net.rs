@@ -1,11 +1,12 @@
 //! Networks to try rules in: hosts that are network namespaces, joined by pairs of links.
 
 use std::fs::File;
+use std::iter;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::process::{self, Command};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boathook::driver::firewall::{Firewall, FirewallError, Wanted};
 use boathook::runner::{Runner, Settings};
@@ -37,6 +38,11 @@ impl Net {
         let net = Net { file };
         net.sh("ip link set lo up");
         net
+    }
+
+    /// The one in which a process is.
+    pub(super) fn of(pid: u32) -> Net {
+        Net { file: File::open(format!("/proc/{pid}/ns/net")).expect("a living process") }
     }
 
     /// What `act` does, done inside.
@@ -102,6 +108,14 @@ impl Net {
     pub(super) fn is_kept_from(&self, to: &str) -> bool {
         let to: SocketAddr = to.parse().expect("an address");
         self.within(|| TcpStream::connect_timeout(&to, PACKET_LIMIT)).is_err()
+    }
+
+    /// Whether somebody answers who takes a moment to listen.
+    pub(super) fn reaches(&self, to: &str) -> bool {
+        let to: SocketAddr = to.parse().expect("an address");
+        let connected = || self.within(|| TcpStream::connect_timeout(&to, PACKET_LIMIT)).is_ok();
+        let ends_at = Instant::now() + CONNECTION_LIMIT;
+        iter::repeat_with(connected).take_while(|_| Instant::now() < ends_at).any(|it| it)
     }
 
     /// Whether a datagram from in here to `to` is answered by `server`.
