@@ -8,5 +8,6 @@
 //! that would wait for the call itself.
 
 pub mod firewall;
+pub mod ipam;
 pub mod script;
 pub mod volume;
