@@ -4,6 +4,8 @@
 //! nothing: it either becomes the script in a few system calls, or says on the pipe why not and
 //! exits. The order of the steps matters: limits are raised while there is the right to, groups
 //! change before the user, and what is left of capabilities goes last.
+//!
+//! With other arguments it is the [reaper](reap), which boathook starts all processes by.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,6 +17,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use boathook::launch::{Identity, Order, OrderError, REPORT_FD, Resource, Rlimit, VARIABLE_PREFIX};
+use boathook::runner::{REAP, reap};
 use nix::unistd::{Gid, Uid, close, setgroups, setresgid, setresuid};
 use rustix::process::Rlimit as KernelLimit;
 use rustix::thread::{CapabilitySet, CapabilitySets, clear_ambient_capability_set};
@@ -41,6 +44,13 @@ enum LaunchError {
 }
 
 fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().skip(1).take(3).collect();
+    if let [role, version] = &arguments[..]
+        && role == REAP
+    {
+        // Boathook sees that nobody listens any more.
+        return reap(&version.to_string_lossy()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let Ok(mut report) = take_report() else { return ExitCode::FAILURE };
     let error = launch();
     // If nobody listens any more, nobody waits for the script either.

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{self, spawn_blocking};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::DaemonError;
 use super::obeyed::{Obeyed, chain};
@@ -21,9 +21,11 @@ use crate::docker::Docker;
 use crate::driver::script::Scripts;
 use crate::driver::volume::{self, Disk, Volumes};
 use crate::engine::{Engine, Parts, Work};
-use crate::journal::{self, Asked, Journal, OpenError, Opened, Remembered, Retention, Writer};
+use crate::journal::{
+    self, Asked, Journal, OpenError, Opened, Reader, Remembered, Retention, RunFilter, Writer,
+};
 use crate::run::Holding;
-use crate::runner::{Runner, Secrets, Settings, Survivors};
+use crate::runner::{Left, Runner, Secrets, Settings};
 use crate::source::authorization::Gatekeeper;
 use crate::source::events::EventSource;
 use crate::source::looks::{Looks, Watch};
@@ -87,25 +89,25 @@ impl Core {
         let stopping = stopping.child_token();
         let Store { journal, writer, mut remembered, wishes } = Store::from(store);
         let runs_dir = settings.state_dir.join("runs");
-        let survivors = match &writer {
-            Some(_) => Survivors::look(),
-            None => Survivors::default(),
-        };
-        // Without a store somebody else may be at work there.
-        if writer.is_some()
-            && let Err(error) = prepare(&runs_dir, &survivors)
-        {
-            error!(dir = %runs_dir.display(), %error, "cannot prepare the directory for runs: hooks will fail");
-        }
         let docker = Docker::at(&settings.docker, &Secrets::fresh())?;
         let runner = Runner::new(Settings {
-            runs_dir,
+            runs_dir: runs_dir.clone(),
             docker_host: settings.docker,
             home: home(),
             host: gethostname().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default(),
             output_bytes_max: settings.output_bytes_max,
         })
         .map_err(DaemonError::Runtime)?;
+        // Without a store somebody else may be at work there.
+        let left = match &writer {
+            Some(_) => left(&runner, &settings.state_dir, &remembered),
+            None => Left::default(),
+        };
+        if writer.is_some()
+            && let Err(error) = prepare(&runs_dir, &left)
+        {
+            error!(dir = %runs_dir.display(), %error, "cannot prepare the directory for runs: hooks will fail");
+        }
         let scripts =
             Scripts::new(runner.clone(), obeyed.config().map(|it| it.scripts.clone()).unwrap_or_default());
         let holdings = std::mem::take(&mut remembered.holdings);
@@ -118,7 +120,7 @@ impl Core {
             journal,
             remembered,
             wishes,
-            survivors,
+            left,
             runner,
             docker: docker.clone(),
             stopping: stopping.clone(),
@@ -235,14 +237,37 @@ impl From<Result<Opened, OpenError>> for Store {
     }
 }
 
+/// What a daemon before this one left of attempts, as far as the journal does not say how they ended.
+fn left(runner: &Runner, state_dir: &Path, remembered: &Remembered) -> Left {
+    let mut left = runner.left();
+    let mut unheard_of = left.runs();
+    unheard_of.retain(|run| !remembered.runs.iter().any(|it| it.run.id.as_str() == run));
+    let reader = Reader::open(state_dir).ok();
+    for run in unheard_of {
+        let filter = RunFilter { id: Some(run.clone()), limit: 1, ..RunFilter::default() };
+        // If that cannot be read it may well be over, and it does less harm to repeat what is not.
+        match reader.as_ref().map(|it| it.runs(&filter)) {
+            Some(Ok(found)) if found.is_empty() => left.never_heard_of(&run),
+            _ => left.forget(&run),
+        }
+    }
+    let runs = left.runs().len();
+    if runs > 0 {
+        warn!(runs, "hooks of a boathook that was killed are taken up");
+    }
+    left
+}
+
 /// Makes the directory for runs, and removes what a daemon before this one left there, but for what a
 /// script of it still uses.
-fn prepare(runs_dir: &Path, survivors: &Survivors) -> io::Result<()> {
+fn prepare(runs_dir: &Path, owners: &Left) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(runs_dir)?;
     for left in fs::read_dir(runs_dir)? {
-        let left = left?.path();
-        if !survivors.own(&left) {
-            fs::remove_dir_all(left)?;
+        let left = left?;
+        match left.file_type()?.is_dir() {
+            _ if owners.owns(&left.path()) => {}
+            true => fs::remove_dir_all(left.path())?,
+            false => fs::remove_file(left.path())?,
         }
     }
     Ok(())

@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::debts::Draft;
-use super::keep;
 use super::lanes::{Item, Place, Start};
 use super::ledger::{Turn, owes};
 use super::work::{Done, Work};
+use super::{keep, kept};
 use crate::docker::Docker;
-use crate::hook::{Hook, OnFailure, Retry};
+use crate::hook::{Action, Hook, OnFailure, Retry};
 use crate::journal::{CommitError, Journal, Standing};
 use crate::lifecycle::Subject;
 use crate::run::{Conclusion, DebtState, Entry, Outcome, Output, Phase, Run};
-use crate::runner::Runner;
+use crate::runner::{Past, Runner, Traces};
 
 /// How long an attempt waits that boathook could not begin, for want of space say.
 const UNPREPARED_PAUSE: Duration = Duration::from_secs(5);
@@ -36,7 +36,9 @@ impl Work {
         let limit = self.rules.load().concurrency.max(1);
         while let Some(start) = self.lanes.next(limit, Instant::now()) {
             // What is not to be tried any more under this number is somewhere else by now.
-            if self.turns.get(&start.run.id).is_some_and(|(_, attempt)| *attempt == start.attempt) {
+            let has_turn =
+                self.turns.get(&start.run.id).is_some_and(|(_, attempt)| *attempt == start.attempt);
+            if has_turn || self.resumed.contains_key(&start.run.id) {
                 self.start(start);
             } else {
                 self.lanes.release(&start.lane);
@@ -46,6 +48,7 @@ impl Work {
 
     fn start(&mut self, start: Start) {
         match start.run.phase {
+            _ if self.resumed.remove(&start.run.id).is_some() => self.spawn(start),
             Phase::Cleanup => self.start_clean_up(start),
             Phase::Setup if owes(&start.run) && !self.ledger.has_begun(&start.run.id) => {
                 self.start_set_up(start);
@@ -89,8 +92,12 @@ impl Work {
         }));
     }
 
-    /// Begins an attempt of which nothing has to be on disk first.
+    /// Begins an attempt of which nothing has to be on disk first. A server is asked when it is there, all the same:
+    /// nothing else would know the run again after a crash, and the server knows it by its id.
     fn begin(&mut self, start: Start) {
+        if matches!(start.run.hook.action, Action::Http(_)) {
+            return self.begin_on_disk(start);
+        }
         let entry =
             Entry::Started { run: start.run.id.clone(), attempt: start.attempt, at: Timestamp::now() };
         self.unit.push(entry);
@@ -101,6 +108,10 @@ impl Work {
     /// run that it was, and told the same. Where nothing can be written it does not wait for that: what is
     /// cleaned up twice does less harm than what is not.
     fn begin_clean_up(&mut self, start: Start) {
+        self.begin_on_disk(start);
+    }
+
+    fn begin_on_disk(&mut self, start: Start) {
         self.turns.remove(&start.run.id);
         self.write();
         let entry =
@@ -117,14 +128,22 @@ impl Work {
         let Start { run, attempt, lane, limit, place } = start;
         self.turns.remove(&run.id);
         let (runner, stopping) = (self.runner.clone(), self.stopping.clone());
-        let survivor = self.survivors.take(&run.id);
+        let remains = self.left.take(&run.id, attempt);
         self.under_way.push(Box::pin(async move {
-            if let Some(survivor) = survivor {
-                survivor.outlived(run.hook.deadline).await;
+            let begun = Instant::now();
+            if let Some(remains) = remains {
+                match remains.outlived(run.hook.deadline).await {
+                    Past::Ended { outcome, output, traces } => {
+                        let took = begun.elapsed();
+                        return Done::Attempt { run, attempt, lane, took, outcome, output, traces };
+                    }
+                    Past::Unseen => return Done::Unseen { run, attempt, lane },
+                    Past::NotBegun => {}
+                }
             }
             let begun = Instant::now();
-            let (outcome, output) = match place {
-                Place::Missed => (no_room(&run), Output::default()),
+            let (outcome, output, traces) = match place {
+                Place::Missed => (no_room(&run), Output::default(), None),
                 Place::Free => attempt_until(&runner, &run, attempt, limit, &stopping).await,
                 Place::Taken(permit) => {
                     let ended = attempt_until(&runner, &run, attempt, limit, &stopping).await;
@@ -132,12 +151,19 @@ impl Work {
                     ended
                 }
             };
-            Done::Attempt { run, attempt, lane, took: begun.elapsed(), outcome, output }
+            Done::Attempt { run, attempt, lane, took: begun.elapsed(), outcome, output, traces }
         }));
     }
 
     /// Takes in the end of an attempt.
-    pub(super) fn ended(&mut self, run: &Arc<Run>, outcome: &Outcome, output: Output) {
+    pub(super) fn ended(
+        &mut self,
+        run: &Arc<Run>,
+        outcome: &Outcome,
+        output: Output,
+        traces: Option<Traces>,
+    ) {
+        self.kept.extend(kept(traces));
         let debt = match run.phase {
             Phase::Setup => self.ledger.ended(&run.id, outcome, &output),
             Phase::Cleanup => None,
@@ -259,19 +285,20 @@ async fn attempt_until(
     attempt: u32,
     limit: Duration,
     stopping: &CancellationToken,
-) -> (Outcome, Output) {
-    let mut running = match runner.start(run, attempt, limit) {
+) -> (Outcome, Output, Option<Traces>) {
+    let mut running = match runner.start(run, attempt, limit).await {
         Ok(running) => running,
-        Err(outcome) => return (outcome, Output::default()),
+        Err(outcome) => return (outcome, Output::default(), None),
     };
     let outcome = match stopping.run_until_cancelled(running.wait()).await {
         Some(outcome) => outcome,
         None => {
-            running.end().await;
+            running.end(&Outcome::Interrupted).await;
             Outcome::Interrupted
         }
     };
-    (outcome, running.finish().await)
+    let (output, traces) = running.finish().await;
+    (outcome, output, traces)
 }
 
 /// What becomes of a run that waited for its group until it was out of time.

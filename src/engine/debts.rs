@@ -376,8 +376,8 @@ impl Work {
             }
             Desk::Draft { run, reply } => drop(reply.send(self.draft(&run))),
             Desk::Opened { run, drafted } => self.opened(&run, drafted),
-            Desk::Ended { run, attempt, outcome, output, reply } => {
-                self.ended(&run, &outcome, output);
+            Desk::Ended { run, attempt, outcome, output, traces, reply } => {
+                self.ended(&run, &outcome, output, traces);
                 if run.phase == Phase::Cleanup {
                     self.follow(run, attempt, &outcome);
                 }
@@ -390,7 +390,8 @@ impl Work {
     /// Writes down what has come together, as one.
     pub(super) fn write(&mut self) {
         if !self.unit.is_empty() {
-            keep(self.journal.append(std::mem::take(&mut self.unit)));
+            let kept = std::mem::take(&mut self.kept);
+            keep(self.journal.append_keeping(std::mem::take(&mut self.unit), kept));
         }
     }
 }

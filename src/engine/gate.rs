@@ -17,12 +17,12 @@ use super::debts::Draft;
 use super::groups::{Groups, Permit};
 use super::ledger::owes;
 use super::telling::log_attempt;
-use super::{Rules, conclude, keep};
+use super::{Rules, conclude, keep, kept};
 use crate::hook::{Mode, OnFailure};
 use crate::journal::{CommitError, Journal};
 use crate::lifecycle::{Subject, Verdict};
 use crate::run::{Conclusion, Debt, Entry, Outcome, Output, Run};
-use crate::runner::{Runner, Running};
+use crate::runner::{Runner, Running, Traces};
 
 /// The longest message that a docker user is shown, in characters. It stands in one line of an
 /// error of the docker command.
@@ -79,7 +79,14 @@ pub(super) enum Desk {
     /// The set-up begins, and what it owes is on disk.
     Opened { run: Arc<Run>, drafted: Vec<Debt> },
     /// An attempt has ended that a debt hangs on.
-    Ended { run: Arc<Run>, attempt: u32, outcome: Outcome, output: Output, reply: oneshot::Sender<()> },
+    Ended {
+        run: Arc<Run>,
+        attempt: u32,
+        outcome: Outcome,
+        output: Output,
+        traces: Option<Traces>,
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// The clean-up of an earlier set-up of the same hook.
@@ -290,41 +297,50 @@ impl Gate {
         limit: Duration,
     ) -> Result<(Outcome, Output), Running> {
         let begun = Instant::now();
-        let (outcome, output) = match self.runner.start(run, attempt, limit) {
-            Err(outcome) => (outcome, Output::default()),
+        let (outcome, (output, traces)) = match self.runner.start(run, attempt, limit).await {
+            Err(outcome) => (outcome, (Output::default(), None)),
             Ok(mut running) => match self.stopping.run_until_cancelled(running.wait_until_deadline()).await {
                 Some(Some(outcome)) => (outcome, running.finish().await),
                 Some(None) => return Err(running),
                 None => {
-                    running.end().await;
+                    running.end(&Outcome::Interrupted).await;
                     (Outcome::Interrupted, running.finish().await)
                 }
             },
         };
-        self.record(run, attempt, begun.elapsed(), &outcome, &output).await;
+        log_attempt(run, attempt, begun.elapsed(), &outcome, &output);
+        self.record(run, attempt, &outcome, &output, traces).await;
         Ok((outcome, output))
     }
 
     /// Records how an attempt ended; what follows for its debt is seen to.
-    async fn record(&self, run: &Arc<Run>, attempt: u32, took: Duration, outcome: &Outcome, output: &Output) {
-        log_attempt(run, attempt, took, outcome, output);
+    async fn record(
+        &self,
+        run: &Arc<Run>,
+        attempt: u32,
+        outcome: &Outcome,
+        output: &Output,
+        traces: Option<Traces>,
+    ) {
         let (outcome, output) = (outcome.clone(), output.clone());
         if run.debt.is_none() && !owes(run) {
             let ended = Entry::Ended { run: run.id.clone(), at: Timestamp::now(), outcome, output };
-            return keep(self.journal.append([ended]));
+            return keep(self.journal.append_keeping([ended], kept(traces)));
         }
         let (reply, seen_to) = oneshot::channel();
-        let _ = self.desk.send(Desk::Ended { run: run.clone(), attempt, outcome, output, reply }).await;
+        let _ =
+            self.desk.send(Desk::Ended { run: run.clone(), attempt, outcome, output, traces, reply }).await;
         // Those who keep the ledger outlive every gate.
         let _ = seen_to.await;
     }
 
     async fn end(&self, leftover: Leftover) {
         let Leftover { run, attempt, mut running, _permit } = leftover;
-        running.end().await;
+        running.end(&Outcome::TimedOut).await;
         let took = running.took();
-        let output = running.finish().await;
-        self.record(&run, attempt, took, &Outcome::TimedOut, &output).await;
+        let (output, traces) = running.finish().await;
+        log_attempt(&run, attempt, took, &Outcome::TimedOut, &output);
+        self.record(&run, attempt, &Outcome::TimedOut, &output, traces).await;
         // What becomes of a clean-up is seen to with its debt.
         if run.debt.is_none() {
             conclude(&self.journal, &run, Conclusion::Failed);

@@ -32,10 +32,10 @@ use tracing::{error, info, warn};
 
 use crate::docker::Docker;
 use crate::hook::{HookSet, Outage};
-use crate::journal::{Asked, Journal, JournalError, Remembered};
+use crate::journal::{Asked, Journal, JournalError, Kept, Remembered};
 use crate::lifecycle::{Call, EngineId, Known, Point, PointSet, Question, Signal, Subject, Verdict};
 use crate::run::{Conclusion, Entry, Run, RunId};
-use crate::runner::{Runner, Survivors};
+use crate::runner::{Left, Runner, Traces};
 
 use groups::Groups;
 pub use work::Work;
@@ -109,7 +109,7 @@ pub struct Engine {
 struct Past {
     remembered: Remembered,
     wishes: mpsc::Receiver<Asked>,
-    survivors: Survivors,
+    left: Left,
 }
 
 #[derive(Debug)]
@@ -135,7 +135,7 @@ pub struct Parts {
     /// What people ask for by the command line.
     pub wishes: mpsc::Receiver<Asked>,
     /// What a boathook before this one left running.
-    pub survivors: Survivors,
+    pub left: Left,
     /// What runs programs.
     pub runner: Runner,
     /// The Docker Engine, for stopping containers.
@@ -160,7 +160,7 @@ impl Engine {
             journal: parts.journal,
             runner: parts.runner,
         };
-        let past = Past { remembered: parts.remembered, wishes: parts.wishes, survivors: parts.survivors };
+        let past = Past { remembered: parts.remembered, wishes: parts.wishes, left: parts.left };
         let work = Work::new(&engine, messages, parts.docker, past, parts.stopping);
         (engine, work)
     }
@@ -278,6 +278,11 @@ impl Rules {
 fn conclude(journal: &Journal, run: &Run, conclusion: Conclusion) {
     let at = Timestamp::now();
     keep(journal.append([Entry::Concluded { run: run.id.clone(), at, conclusion }]));
+}
+
+/// The traces of an attempt as the journal keeps them until what they say is on disk.
+fn kept(traces: Option<Traces>) -> Option<Kept> {
+    traces.map(Kept::new)
 }
 
 /// An entry that no true journal holds is a mistake of ours, and better loud than hidden; what it

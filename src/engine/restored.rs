@@ -8,13 +8,15 @@ use jiff::Timestamp;
 use tokio::sync::oneshot::Receiver;
 use tracing::{error, info, warn};
 
+use super::gather::lane_of;
+use super::lanes::Item;
 use super::ledger::Ledger;
 use super::work::{Done, Work};
 use crate::hook::Action;
 use crate::journal::{Asked, OpenRun, Remembered};
 use crate::lifecycle::{Cause, EngineId, Event, Point, Stage, Subject, SubjectKind};
 use crate::run::{Conclusion, Debt, DebtState, Entry, Outcome, Output, Phase, Run, RunId, RunState};
-use crate::runner::Survivor;
+use crate::runner::Remains;
 
 impl Work {
     /// Takes up everything that was open.
@@ -64,6 +66,10 @@ impl Work {
         match state {
             RunState::Planned if self.take_up_put_off(&run) => {}
             RunState::Planned => self.enqueue(run, 1),
+            RunState::Running { attempt } if self.left.has(&run.id, attempt) => {
+                self.resumed.insert(run.id.clone(), run.clone());
+                self.lanes.push(&lane_of(&run), Item::Run { run, attempt });
+            }
             RunState::Running { attempt } => {
                 self.interrupted(&run);
                 self.enqueue(run, attempt + 1);
@@ -81,34 +87,44 @@ impl Work {
         }
     }
 
-    fn interrupted(&mut self, run: &Run) {
+    pub(super) fn interrupted(&mut self, run: &Run) {
         warn!(run = %run.id, hook = %run.hook.name, "was running when boathook ended: it is repeated");
         let (at, outcome, output) = (Timestamp::now(), Outcome::Interrupted, Output::default());
         self.unit.push(Entry::Ended { run: run.id.clone(), at, outcome, output });
     }
 
     fn give_up_gate(&mut self, run: &Arc<Run>, state: RunState) {
-        if let RunState::Running { .. } = state {
-            let (at, outcome, output) = (Timestamp::now(), Outcome::Interrupted, Output::default());
-            self.unit.push(Entry::Ended { run: run.id.clone(), at, outcome, output });
+        let attempt = match state {
+            RunState::Running { attempt } => attempt,
+            _ => 0,
+        };
+        let mut remains = self.left.take(&run.id, attempt);
+        if attempt > 0 {
+            let ended = remains.as_mut().and_then(Remains::ended);
+            // Else what it has started and left running would be ended with it.
+            remains = remains.filter(|_| ended.is_none());
+            let unseen = || (Outcome::Interrupted, Output::default(), None);
+            let (outcome, output, traces) = ended.unwrap_or_else(unseen);
+            self.ended(run, &outcome, output, traces);
         }
         self.conclude(run, Conclusion::Interrupted);
-        if let Some(survivor) = self.survivors.take(&run.id) {
+        if let Some(remains) = remains {
             let lane = run.event.subject.clone();
             let turn = self.lanes.push_gate(&lane);
-            self.under_way.push(Box::pin(bury(survivor, run.hook.deadline.grace, lane, turn)));
+            self.under_way.push(Box::pin(bury(remains, run.hook.deadline.grace, lane, turn)));
         }
     }
 
     /// Plans a clean-up for each debt that should have one and has none: where boathook ended between
     /// the two.
     fn pay_what_is_due(&mut self) {
-        let expected: HashSet<_> = self.turns.values().filter_map(|(run, _)| run.debt.clone()).collect();
+        let waiting = self.turns.values().map(|(run, _)| run).chain(self.resumed.values());
+        let expected: HashSet<_> = waiting.filter_map(|run| run.debt.clone()).collect();
         let orphaned: Vec<_> = self
             .ledger
             .open()
             .filter(|debt| match &debt.state {
-                DebtState::Due { run } => !self.turns.contains_key(run),
+                DebtState::Due { run } => !self.turns.contains_key(run) && !self.resumed.contains_key(run),
                 DebtState::Owed => !expected.contains(&debt.id) && self.is_over(debt),
                 _ => false,
             })
@@ -233,8 +249,8 @@ impl Work {
 }
 
 /// Ends what a gate left running, and holds its subject's lane until it is gone.
-async fn bury(survivor: Survivor, grace: Duration, lane: Subject, mut turn: Receiver<()>) -> Done {
-    survivor.end(grace).await;
+async fn bury(remains: Remains, grace: Duration, lane: Subject, mut turn: Receiver<()>) -> Done {
+    remains.end(grace).await;
     let had_turn = turn.try_recv().is_ok();
     Done::Buried { lane, had_turn }
 }

@@ -24,12 +24,12 @@ use super::telling::log_attempt;
 use super::{Engine, Message, Past, Rules};
 use crate::docker::Docker;
 use crate::hook::{Hook, HookName, Match};
-use crate::journal::{Asked, Journal, Remembered, Standing};
+use crate::journal::{Asked, Journal, Kept, Remembered, Standing};
 use crate::lifecycle::{
     CallKind, EngineId, Event, Point, PointSet, Saw, Signal, Subject, SubjectKind, Tracker, Turn,
 };
 use crate::run::{Batch, Debt, Entry, Outcome, Output, Phase, Run, RunId, RunIds};
-use crate::runner::{Runner, Survivors};
+use crate::runner::{Left, Runner, Traces};
 
 /// How often what waits for a time limit is looked at, while there is any.
 const TICK: Duration = Duration::from_millis(500);
@@ -69,11 +69,16 @@ pub struct Work {
     pub(super) overtaken: HashMap<RunId, Vec<(Arc<Run>, u32)>>,
     /// What a restart has yet to set up, once the container has started again.
     pub(super) at_next_start: HashMap<Subject, Vec<Arc<Run>>>,
-    pub(super) survivors: Survivors,
+    /// What a boathook before this one left of attempts.
+    pub(super) left: Left,
+    /// Runs whose attempt goes on that a boathook before this one began.
+    pub(super) resumed: HashMap<RunId, Arc<Run>>,
     /// Runs that still gather events.
     pub(super) gathering: HashMap<HookName, Gathering>,
     /// What is to be written down together.
     pub(super) unit: Vec<Entry>,
+    /// What has to stay until that is on disk.
+    pub(super) kept: Vec<Kept>,
     /// Signals were not taken in, for want of room in the journal.
     lost: bool,
     /// The journal is a copy of that engine's, and it is not known yet whether that is the one that is
@@ -93,6 +98,13 @@ pub(super) enum Done {
         took: Duration,
         outcome: Outcome,
         output: Output,
+        traces: Option<Traces>,
+    },
+    /// An attempt of a boathook before this one is over, and nobody has seen how it ended.
+    Unseen {
+        run: Arc<Run>,
+        attempt: u32,
+        lane: Subject,
     },
     Due {
         run: Arc<Run>,
@@ -160,9 +172,11 @@ impl Work {
             met: HashSet::new(),
             overtaken: HashMap::new(),
             at_next_start: HashMap::new(),
-            survivors: past.survivors,
+            left: past.left,
+            resumed: HashMap::new(),
             gathering: HashMap::new(),
             unit: Vec::new(),
+            kept: Vec::new(),
             lost: false,
             copy: None,
             stopping,
@@ -179,6 +193,7 @@ impl Work {
     /// through. What still runs when `stopping` is cancelled is ended; it and what waits is left to
     /// the next start.
     pub async fn run(mut self) {
+        self.runner.prepare();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut open = true;
@@ -262,7 +277,13 @@ impl Work {
             self.answered(&subject);
             self.give_up_restart(&subject);
         }
+        let is_first = matches!(read, Some(Entry::Read { mark: FOLLOWED, .. }));
         self.unit.extend(read);
+        if is_first {
+            // Until it is on disk that the engine is followed, what happens counts as older than that.
+            self.write();
+            self.journal.hasten();
+        }
     }
 
     /// Whether an engine that nothing was known of has just been taken in as a whole: what is found from
@@ -331,8 +352,10 @@ impl Work {
 
     pub(super) fn plan(&mut self, hook: &Arc<Hook>, event: &Arc<Event>) -> Arc<Run> {
         let planned_at = Timestamp::now();
+        // A boathook that was killed may have got further than its journal.
+        let begun = if hook.debounce.is_none() { self.left.run_for(&hook.name, event) } else { None };
         let run = Arc::new(Run {
-            id: self.ids.next(planned_at),
+            id: begun.unwrap_or_else(|| self.ids.next(planned_at)),
             hook: hook.clone(),
             phase: Phase::Setup,
             event: event.clone(),
@@ -355,11 +378,25 @@ impl Work {
 
     fn finish(&mut self, done: Done) {
         match done {
-            Done::Attempt { run, attempt, lane, took, outcome, output } => {
+            Done::Attempt { run, attempt, lane, took, outcome, output, traces } => {
                 log_attempt(&run, attempt, took, &outcome, &output);
                 self.lanes.release(&lane);
-                self.ended(&run, &outcome, output);
+                let is_urgent = traces.is_none();
+                self.ended(&run, &outcome, output, traces);
                 self.follow(run, attempt, &outcome);
+                if is_urgent {
+                    // Nothing but the journal says how it ended.
+                    self.write();
+                    self.journal.hasten();
+                }
+            }
+            Done::Unseen { run, attempt, lane } => {
+                self.interrupted(&run);
+                self.turns.insert(run.id.clone(), (run.clone(), attempt + 1));
+                if !self.stopped {
+                    self.lanes.push_front(&lane, Item::Run { run, attempt: attempt + 1 });
+                }
+                self.lanes.release(&lane);
             }
             Done::Due { run, attempt } => self.come_due(run, attempt),
             Done::Opened { start, drafted } => {

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::backup::{BackupError, Copied};
 use super::queue::Shared;
 use super::reader::Reader;
-use super::{CommitError, JournalError, Standing};
+use super::{CommitError, JournalError, Kept, Standing};
 use crate::lifecycle::EngineId;
 use crate::run::Entry;
 
@@ -60,6 +60,24 @@ impl Journal {
     /// When an entry cannot be true. Those before it are recorded, it and those after it are not.
     pub fn append(&self, entries: impl IntoIterator<Item = Entry>) -> Result<(), JournalError> {
         self.shared().append(entries.into_iter().collect())
+    }
+
+    /// As [`Journal::append`]; what is kept is dropped when the entries are on disk, or never will be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append`].
+    pub fn append_keeping(
+        &self,
+        entries: impl IntoIterator<Item = Entry>,
+        kept: impl IntoIterator<Item = Kept>,
+    ) -> Result<(), JournalError> {
+        self.shared().append_keeping(entries.into_iter().collect(), kept.into_iter().collect())
+    }
+
+    /// Has what was appended written at once, and not when it has gathered for a moment.
+    pub fn hasten(&self) {
+        self.shared().hasten();
     }
 
     /// Hands over entries; done when they are on disk.

@@ -28,6 +28,7 @@ mod wish;
 mod write;
 mod writer;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,22 @@ pub enum CommitError {
         /// In words, with what to do about it.
         why: Arc<str>,
     },
+}
+
+/// Something that has to stay until entries are on disk, and goes when it is dropped.
+pub struct Kept(Box<dyn Send + Sync>);
+
+impl Kept {
+    /// Whatever it is.
+    pub fn new(it: impl Send + Sync + 'static) -> Kept {
+        Kept(Box::new(it))
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kept").field(&std::ptr::from_ref(&*self.0)).finish()
+    }
 }
 
 /// Whether the store can be written.

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::handle::WRITER_GONE;
 use super::known::{Known, Line, Undo};
-use super::{CommitError, JournalError, Standing, fail_points};
+use super::{CommitError, JournalError, Kept, Standing, fail_points};
 use crate::lifecycle::Subject;
 use crate::run::{Entry, HoldingKind, RunId};
 
@@ -31,6 +31,8 @@ pub(super) const PLENTY: usize = 2_048;
 #[derive(Debug, Default)]
 pub(super) struct Unit {
     pub(super) lines: Vec<Line>,
+    /// Dropped when the lines are on disk, or never will be.
+    pub(super) _kept: Vec<Kept>,
 }
 
 /// A unit that somebody waits for.
@@ -60,6 +62,8 @@ pub(super) struct Queue {
     pub(super) waiting: usize,
     /// Since when something has been in `behind`.
     pub(super) since: Option<Instant>,
+    /// What is in `behind` is not to gather any longer.
+    pub(super) hurry: bool,
     /// The stamp of a copy is to be taken off.
     pub(super) accepted: bool,
     /// There is no store, and there will be none: nothing is kept.
@@ -92,11 +96,15 @@ impl Shared {
     }
 
     pub(super) fn append(&self, entries: Vec<Entry>) -> Result<(), JournalError> {
+        self.append_keeping(entries, Vec::new())
+    }
+
+    pub(super) fn append_keeping(&self, entries: Vec<Entry>, kept: Vec<Kept>) -> Result<(), JournalError> {
         let mut queue = self.queue();
         if queue.storeless {
             return Ok(());
         }
-        let mut unit = Unit { lines: Vec::with_capacity(entries.len()) };
+        let mut unit = Unit { lines: Vec::with_capacity(entries.len()), _kept: kept };
         let admitted = entries.into_iter().try_for_each(|entry| {
             fail_points::before(&entry);
             unit.lines.extend(queue.known.admit(entry, None)?);
@@ -119,7 +127,8 @@ impl Shared {
             Some(why) => CommitError::Unwritable { why },
             None => match queue.known.admit_all(entries) {
                 Ok((lines, undo)) => {
-                    queue.urgent.push_back(Urgent { unit: Unit { lines }, undo, reply });
+                    let unit = Unit { lines, _kept: Vec::new() };
+                    queue.urgent.push_back(Urgent { unit, undo, reply });
                     queue.idle = false;
                     return self.wake.notify_one();
                 }
@@ -128,6 +137,15 @@ impl Shared {
         };
         // Whoever does not wait any more need not know.
         let _ = reply.send(Err(refusal));
+    }
+
+    pub(super) fn hasten(&self) {
+        let mut queue = self.queue();
+        if queue.waiting > 0 {
+            queue.hurry = true;
+            queue.idle = false;
+            self.wake.notify_one();
+        }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -210,14 +228,15 @@ impl Queue {
     /// recorded, and other units of theirs may wait still. So what `urgent` itself says of that is
     /// to be written [`later`](Overtaken::later).
     pub(super) fn depended_on(&mut self, urgent: &mut [Urgent]) -> Overtaken {
-        let later = Unit { lines: urgent.iter_mut().flat_map(|it| it.unit.take_reads()).collect() };
+        let lines = urgent.iter_mut().flat_map(|it| it.unit.take_reads()).collect();
+        let later = Unit { lines, _kept: Vec::new() };
         let mut about: HashSet<Thing> = urgent.iter().flat_map(|it| it.unit.things()).collect();
         let mut first = Vec::new();
         for unit in self.behind.iter_mut().rev() {
             if unit.things().any(|it| about.contains(&it)) {
                 about.extend(unit.things());
                 let reads = unit.take_reads();
-                first.push(std::mem::replace(unit, Unit { lines: reads }));
+                first.push(std::mem::replace(unit, Unit { lines: reads, _kept: Vec::new() }));
             }
         }
         self.behind.retain(|it| !it.lines.is_empty());
@@ -237,6 +256,7 @@ impl Queue {
     fn taken_out(&mut self, lines: usize) {
         self.waiting -= lines;
         self.since = self.since.filter(|_| !self.behind.is_empty());
+        self.hurry = self.hurry && self.waiting > 0;
     }
 }
 

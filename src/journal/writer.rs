@@ -139,6 +139,7 @@ impl Writer {
             }
             let gathered_at = queue.since.map(|it| it + GATHERING);
             let is_plenty = queue.waiting >= PLENTY || (queue.closed && queue.waiting > 0);
+            let is_plenty = is_plenty || queue.hurry;
             if !are_chores_late && (is_plenty || gathered_at.is_some_and(|it| it <= now)) {
                 return Task::Behind(queue.take_behind(ENTRIES_MAX));
             }

@@ -1,13 +1,14 @@
-//! A child process: how it comes to be, and how its end is seen.
+//! How a process comes to be.
 //!
-//! Each child leads a session of its own, starts in a given directory with a given umask, and has
+//! Each leads a session of its own, starts in a given directory with a given umask, and has
 //! nothing open but its standard streams. All that is had by `posix_spawn`, without a fork: the
 //! standard library would fork as soon as one of these is asked for (it cannot ask for a session at
 //! all), and a fork copies the page tables of all that boathook holds.
 //!
-//! Directory and umask belong to the thread that spawns, once it shares them with no other; so each
-//! child is spawned by a thread that lives no longer than that. The user could be changed in such a
-//! thread as well, but whoever it is changed to could then kill it, and boathook with it.
+//! Directory and umask belong to the thread that spawns, once it shares them with no other. The
+//! [reaper](super::reaper), which starts all that a hook runs, has one thread. What boathook starts itself, the reaper and
+//! what is not worth to outlive it, is spawned by a thread that lives no longer than that. The user could be changed
+//! in such a thread as well, but whoever it is changed to could then kill it, and boathook with it.
 //!
 //! What it takes on a machine with two cores, from the call to the end of `true`, the least and the
 //! median of 300, with little and with 200 MiB resident (`cargo bench --profile dev --bench launch`):
@@ -27,8 +28,7 @@
 //! took about 0.3 ms less.
 //!
 //! The tools of util-linux are ruled out in any case: when they fail they exit with a status that
-//! the script could have exited with. A process forked early that spawns on request would fork
-//! cheaply, but its children are not ours to wait for, and it is one more thing that can die.
+//! the script could have exited with.
 
 use std::ffi::CString;
 use std::fs;
@@ -43,7 +43,7 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Pid, chdir};
-use rustix::process::{WaitOptions, waitpid};
+use rustix::process::{WaitOptions, WaitStatus, waitpid};
 use tokio::signal::unix::{self, SignalKind};
 use tracing::warn;
 
@@ -78,6 +78,10 @@ pub(super) struct Inherited(Vec<RawFd>);
 pub(super) enum ChildError {
     #[error("watch for its end")]
     Watch(#[source] io::Error),
+    #[error("read what is to be started")]
+    Commission(#[source] io::Error),
+    #[error("make a pipe for the launcher")]
+    Pipe(#[source] io::Error),
     #[error("begin a thread")]
     Thread(#[source] io::Error),
     #[error("have a working directory of its own")]
@@ -134,22 +138,13 @@ impl Child {
     pub(super) fn spawn(plan: &Plan<'_>) -> Result<Child, ChildError> {
         // Before the child is there, so that its end is not missed.
         let ends = unix::signal(SignalKind::child()).map_err(ChildError::Watch)?;
-        let pid = thread::scope(|scope| {
-            let spawner = thread::Builder::new().name("spawn".to_owned());
-            let spawner = spawner.spawn_scoped(scope, || plan.spawn_here()).map_err(ChildError::Thread)?;
-            spawner.join().expect("a thread that spawns does not panic")
-        })?;
+        let pid = plan.spawn_apart()?;
         Ok(Child { pid, reaped: false, ends })
     }
 
     /// Its process id, which is also the number of its process group and session.
     pub(super) fn pid(&self) -> Pid {
         self.pid
-    }
-
-    /// Whether its end has been seen; then its number may belong to somebody else.
-    pub(super) fn is_reaped(&self) -> bool {
-        self.reaped
     }
 
     /// Waits for its end. May be dropped and called again, but not after it has returned.
@@ -171,11 +166,7 @@ impl Child {
         let waited = waitpid(pid, options);
         self.reaped = !matches!(waited, Ok(None));
         let Some((_, status)) = waited? else { return Ok(None) };
-        Ok(Some(match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => Outcome::Exited(code),
-            (None, Some(signal)) => Outcome::Signaled(signal),
-            (None, None) => unreachable!("a process exits or is killed"),
-        }))
+        Ok(Some(outcome(status)))
     }
 }
 
@@ -193,10 +184,33 @@ impl Drop for Child {
     }
 }
 
+/// How a process ended whose status that is.
+pub(super) fn outcome(status: WaitStatus) -> Outcome {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Outcome::Exited(code),
+        (None, Some(signal)) => Outcome::Signaled(signal),
+        (None, None) => unreachable!("a process exits or is killed"),
+    }
+}
+
 impl Plan<'_> {
-    /// Spawns from this thread, whose directory and umask nobody else sees.
-    fn spawn_here(&self) -> Result<Pid, ChildError> {
-        unshare(CloneFlags::CLONE_FS).map_err(|errno| ChildError::Unshare(errno.into()))?;
+    /// Spawns from a thread that shares directory and umask with no other, and returns when the program
+    /// has begun, or could not.
+    pub(super) fn spawn_apart(&self) -> Result<Pid, ChildError> {
+        thread::scope(|scope| {
+            let spawner = thread::Builder::new().name("spawn".to_owned());
+            let spawner = spawner.spawn_scoped(scope, || {
+                unshare(CloneFlags::CLONE_FS).map_err(|errno| ChildError::Unshare(errno.into()))?;
+                self.spawn_here()
+            });
+            let spawner = spawner.map_err(ChildError::Thread)?;
+            spawner.join().expect("a thread that spawns does not panic")
+        })
+    }
+
+    /// Spawns from this thread, and leaves it in the directory and with the umask of the new process. All
+    /// other threads of this one's see that, too.
+    pub(super) fn spawn_here(&self) -> Result<Pid, ChildError> {
         let dir = self.working_dir;
         chdir(dir).map_err(|errno| ChildError::Enter { dir: dir.to_owned(), source: errno.into() })?;
         umask(Mode::from_bits_truncate(self.umask));

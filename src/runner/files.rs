@@ -2,19 +2,26 @@
 //!
 //! Standard input, output and error are files and not pipes: a pipe would cut the document short,
 //! or kill the script, should boathook die. They live in a directory of their own, which goes when
-//! the attempt has been collected. A script that runs as another user can read its own, and nobody
-//! else can.
+//! the journal holds how the attempt ended and what it wrote. A script that runs as another user can read its own,
+//! and nobody else can.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown,
+};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use nix::fcntl::OFlag;
+
+use super::broom::{Broom, Traces};
 use super::client;
 use super::contract::{Attempt, Document};
+use super::note::{Begun, Note};
 use crate::launch::Identity;
-use crate::run::{Captured, Output};
+use crate::run::{Captured, Outcome, Output};
 
 /// How large one stream may grow on disk while the script runs, in bytes. What has been written
 /// until then is dropped but for its size, so that a script that writes without end fills no disk.
@@ -46,10 +53,12 @@ pub(super) enum FilesError {
     },
 }
 
-/// The files of one attempt. Dropping them removes the directory.
+/// The files of one attempt. Dropping them has them removed.
 #[derive(Debug)]
 pub(super) struct AttemptFiles {
     dir: PathBuf,
+    traces: Option<Traces>,
+    note: Note,
     stdin: File,
     stdout: Stream,
     stderr: Stream,
@@ -63,9 +72,10 @@ struct Stream {
 }
 
 impl AttemptFiles {
-    pub(super) fn create(attempt: &Attempt<'_>) -> Result<AttemptFiles, FilesError> {
+    pub(super) fn create(attempt: &Attempt<'_>, broom: &Arc<Broom>) -> Result<AttemptFiles, FilesError> {
         let settings = attempt.settings;
         let dir = settings.runs_dir.join(format!("{}.{}", attempt.run.id, attempt.number));
+        let traces = Traces::at(dir.clone(), broom);
         let failed = |path: &Path| {
             let path = path.to_owned();
             |source| FilesError::Write { path, source }
@@ -78,10 +88,14 @@ impl AttemptFiles {
         let docker = dir.join("docker");
         client::write_config(&docker, attempt.home(), owner.map(|it| it.uid), attempt.secret)
             .map_err(failed(&docker))?;
+        // Last: a note of an attempt says that there may be a process.
+        let (note, begun) = (Note::beside(&dir), Begun::of(attempt.run, attempt.number, attempt.deadline));
         let files = AttemptFiles {
+            note: Note::begin(&note, &begun).map_err(failed(&note))?,
             stdin: File::open(&event).map_err(failed(&event))?,
             stdout: Stream::create(&dir.join("stdout")).map_err(failed(&dir.join("stdout")))?,
             stderr: Stream::create(&dir.join("stderr")).map_err(failed(&dir.join("stderr")))?,
+            traces: Some(traces),
             dir,
             kept_max: settings.output_bytes_max,
         };
@@ -102,9 +116,19 @@ impl AttemptFiles {
         self.dir.join("docker")
     }
 
-    /// For the child: standard input, output and error.
-    pub(super) fn for_child(&self) -> [BorrowedFd<'_>; 3] {
-        [self.stdin.as_fd(), self.stdout.file.as_fd(), self.stderr.file.as_fd()]
+    /// For the reaper: standard input, output and error of the process, and the note.
+    pub(super) fn for_reaper(&self) -> [BorrowedFd<'_>; 4] {
+        [self.stdin.as_fd(), self.stdout.file.as_fd(), self.stderr.file.as_fd(), self.note.as_fd()]
+    }
+
+    /// Says in the note that the attempt is ended by boathook, and as what that counts.
+    pub(super) fn end(&self, outcome: &Outcome) -> io::Result<()> {
+        self.note.end(outcome)
+    }
+
+    /// The attempt is over: directory and note go with what is returned.
+    pub(super) fn finish(&mut self) -> Option<Traces> {
+        self.traces.take()?.keep()
     }
 
     /// Drops what a script without end has written.
@@ -119,17 +143,30 @@ impl AttemptFiles {
     }
 }
 
-impl Drop for AttemptFiles {
-    fn drop(&mut self) {
-        // What cannot be removed is swept at the next start.
-        let _ = fs::remove_dir_all(&self.dir);
-    }
+/// What an attempt of a boathook before this one has written until now, bounded. What had been dropped of
+/// it is not counted.
+pub(super) fn read_again(dir: &Path, kept_max: usize) -> io::Result<Output> {
+    let mut stdout = Stream::reopen(&dir.join("stdout"))?;
+    let mut stderr = Stream::reopen(&dir.join("stderr"))?;
+    Ok(Output { stdout: stdout.read(kept_max)?, stderr: stderr.read(kept_max)? })
 }
 
 impl Stream {
     fn create(path: &Path) -> io::Result<Stream> {
         // Appending, so that writers go on at the new end after the file has been cut.
         let file = OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Stream { file, dropped_bytes: 0 })
+    }
+
+    /// The file belongs to the user of the hook, who may have put something else in its place: a link to
+    /// what only boathook can read, or a pipe that nobody writes to.
+    fn reopen(path: &Path) -> io::Result<Stream> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.nlink() != 1 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         Ok(Stream { file, dropped_bytes: 0 })
     }
 

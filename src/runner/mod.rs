@@ -5,13 +5,17 @@
 //! everything in its process group, and what it wrote is collected. No other room spawns a process; what a
 //! driver needs done by a program is an errand.
 
+mod broom;
 mod child;
 mod client;
 mod contract;
 mod errand;
 mod files;
 mod http;
+mod left;
+mod note;
 mod process;
+mod reaper;
 mod running;
 mod secrets;
 mod survivors;
@@ -30,16 +34,20 @@ use crate::launch::{Order, Person, User};
 use crate::run::{Outcome, Run};
 use crate::trust;
 
+pub use broom::Traces;
 pub use contract::{CONTRACT, Document, HOST_PATH};
 pub use errand::{ErrandError, Tool};
+pub use left::{Left, Past, Remains};
+pub use reaper::{REAP, reap};
 pub use running::Running;
 pub use secrets::Secrets;
-pub use survivors::{Survivor, Survivors};
 
+use broom::Broom;
 use child::Inherited;
 use files::AttemptFiles;
 use http::{Letter, Roots};
 use process::Start;
+use reaper::Reaper;
 
 /// The name of the launcher's program.
 const LAUNCHER: &str = "boathook-launch";
@@ -74,6 +82,8 @@ struct Host {
     /// The program that becomes a script with less than boathook has.
     launcher: PathBuf,
     inherited: Inherited,
+    reaper: Reaper,
+    broom: Arc<Broom>,
 }
 
 impl Runner {
@@ -86,7 +96,9 @@ impl Runner {
     pub fn new(settings: Settings) -> io::Result<Runner> {
         // It is installed beside boathook, so both are of the same version.
         let launcher = env::current_exe()?.with_file_name(LAUNCHER);
-        let host = Arc::new(Host { launcher, inherited: Inherited::look()? });
+        let inherited = Inherited::look()?;
+        let reaper = Reaper::new(launcher.clone(), settings.runs_dir.clone(), inherited.clone());
+        let host = Arc::new(Host { launcher, inherited, reaper, broom: Broom::start().into() });
         Ok(Runner {
             settings: Arc::new(settings),
             secrets: Secrets::default(),
@@ -100,10 +112,22 @@ impl Runner {
         &self.secrets
     }
 
+    /// What a boathook before this one left behind. To be asked before anything is started.
+    pub fn left(&self) -> Left {
+        Left::look(&self.settings.runs_dir, self.settings.output_bytes_max, &self.host.broom)
+    }
+
+    /// Makes ready for the first attempt, which would have to wait otherwise.
+    pub fn prepare(&self) {
+        if let Err(error) = self.host.reaper.prepare() {
+            error!(error = told(&error), "cannot start the process that starts hooks: will try again");
+        }
+    }
+
     /// Starts attempt number `number` of `run`, which may take `limit`.
     ///
-    /// The files are written and the process exists when this returns; it waits for neither. A request
-    /// is sent while its answer is waited for.
+    /// The files are written and the process is asked for when this returns; that there is none, if so, is told as
+    /// its end. A request is sent while its answer is waited for.
     ///
     /// # Errors
     ///
@@ -113,15 +137,21 @@ impl Runner {
     /// # Panics
     ///
     /// When the hook of the run only denies: such a hook is decided upstream.
-    pub fn start(&self, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
+    pub async fn start(&self, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
         match &run.hook.action {
-            Action::Exec(command) => self.spawn(command, run, number, limit),
+            Action::Exec(command) => self.spawn(command, run, number, limit).await,
             Action::Http(request) => self.send(request, run, number, limit),
             Action::Deny { .. } => unreachable!("a hook that only denies has no attempts"),
         }
     }
 
-    fn spawn(&self, command: &Command, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
+    async fn spawn(
+        &self,
+        command: &Command,
+        run: &Run,
+        number: u32,
+        limit: Duration,
+    ) -> Result<Running, Outcome> {
         // Asked again before each process: what was safe when the configuration was read may have been
         // opened to others since.
         trust::vet(&command.program).map_err(|error| not_started(&error))?;
@@ -140,20 +170,23 @@ impl Runner {
             person: person.as_ref(),
             secret: secret.as_str(),
         };
-        let files = AttemptFiles::create(&attempt).map_err(|error| unprepared(run, &error))?;
+        let files = AttemptFiles::create(&attempt, &self.host.broom);
+        let files = files.map_err(|error| unprepared(run, &error, "is the disk full?"))?;
         let environment = contract::environment(&attempt, &files);
         let start = Start {
+            run: &run.id,
             command,
             order: &order,
             launcher: &self.host.launcher,
-            inherited: &self.host.inherited,
+            reaper: &self.host.reaper,
             environment,
             files,
             limit,
             grace: run.hook.deadline.grace,
             secret,
         };
-        start.spawn().map(Running::from).map_err(|error| not_started(&error))
+        let spawned = start.spawn().await.map(Running::from);
+        spawned.map_err(|error| unprepared(run, &error, "is boathook-launch where boathook is?"))
     }
 
     fn send(&self, request: &Request, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
@@ -182,10 +215,10 @@ fn order(command: &Command, person: Option<&Person>) -> Order {
     }
 }
 
-/// The files of the attempt cannot be made: no fault of the hook's, so the attempt counts for nothing.
-fn unprepared(run: &Run, error: &dyn std::error::Error) -> Outcome {
+/// Boathook itself is not able to begin: no fault of the hook's, so the attempt counts for nothing.
+fn unprepared(run: &Run, error: &dyn std::error::Error, help: &str) -> Outcome {
     let error = told(error);
-    error!(run = %run.id, hook = %run.hook.name, error, "cannot prepare a hook's files: is the disk full?");
+    error!(run = %run.id, hook = %run.hook.name, error, help, "cannot prepare a hook's attempt");
     Outcome::Interrupted
 }
 

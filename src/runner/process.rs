@@ -2,24 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::io::{self, PipeReader, Read as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::warn;
 
-use super::child::{Child, ChildError, Inherited, Plan};
+use super::broom::Traces;
 use super::files::AttemptFiles;
+use super::reaper::{Commission, Lost, Reaper, ReaperError, Ward};
 use super::secrets::Secret;
+use super::survivors::Survivor;
 use crate::hook::Command;
 use crate::launch::{Order, VARIABLE_PREFIX};
-use crate::run::{Outcome, Output};
+use crate::run::{Outcome, Output, RunId};
 
 /// How often the files of a running script are kept from growing without end.
 const TRIM_EVERY: Duration = Duration::from_millis(500);
@@ -32,26 +31,15 @@ const GROUP_POLL: Duration = Duration::from_millis(10);
 /// network filesystem; then the run is over all the same.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
 
-/// How much of the launcher's report is read, in bytes: one line.
-const REPORT_BYTES_MAX: u64 = 4096;
-
-/// Why there is no process.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SpawnError {
-    #[error("make a pipe for the launcher")]
-    Pipe(#[source] io::Error),
-    #[error(transparent)]
-    Child(#[from] ChildError),
-}
-
 /// What a process is spawned with.
 pub(super) struct Start<'a> {
+    pub(super) run: &'a RunId,
     pub(super) command: &'a Command,
     /// What has to be done between boathook and the script; nothing, if it is empty.
     pub(super) order: &'a Order,
     /// The program that does it.
     pub(super) launcher: &'a Path,
-    pub(super) inherited: &'a Inherited,
+    pub(super) reaper: &'a Reaper,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) files: AttemptFiles,
     pub(super) limit: Duration,
@@ -64,9 +52,8 @@ pub(super) struct Start<'a> {
 /// Dropping it kills the group at once.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
-    /// Where the launcher says why there is no script.
-    report: Option<PipeReader>,
+    run: RunId,
+    child: Ward,
     begun_at: Instant,
     deadline: Instant,
     grace: Duration,
@@ -83,13 +70,14 @@ enum State {
 }
 
 impl Start<'_> {
-    /// Spawns it: the script itself, or the launcher that becomes the script.
-    pub(super) fn spawn(self) -> Result<Process, SpawnError> {
-        let (child, report) = if self.order.is_empty() { (self.script()?, None) } else { self.launch()? };
+    /// Has it spawned: the script itself, or the launcher that becomes the script.
+    pub(super) async fn spawn(self) -> Result<Process, ReaperError> {
+        let commission = if self.order.is_empty() { self.script() } else { self.launch() };
         let begun_at = Instant::now();
+        let child = self.reaper.start(&commission, self.files.for_reaper()).await?;
         Ok(Process {
+            run: self.run.clone(),
             child,
-            report,
             begun_at,
             deadline: begun_at + self.limit,
             grace: self.grace,
@@ -99,38 +87,29 @@ impl Start<'_> {
         })
     }
 
-    fn script(&self) -> Result<Child, SpawnError> {
-        let argv: Vec<CString> = self.command.argv.iter().map(|it| c_string(it)).collect();
-        let [stdin, stdout, stderr] = self.files.for_child();
-        Ok(Child::spawn(&Plan {
-            program: &self.command.program,
-            argv: &argv,
-            environment: &variables(&self.environment, ""),
-            working_dir: &self.command.working_dir,
+    fn script(&self) -> Commission {
+        Commission {
+            program: self.command.program.clone(),
+            argv: self.command.argv.iter().map(|it| c_string(it)).collect(),
+            environment: variables(&self.environment, ""),
+            working_dir: self.command.working_dir.clone(),
             umask: self.command.launch.umask,
-            descriptors: &[stdin, stdout, stderr],
-            inherited: self.inherited,
-        })?)
+            reports: false,
+        }
     }
 
-    fn launch(&self) -> Result<(Child, Option<PipeReader>), SpawnError> {
-        let (report, written) = io::pipe().map_err(SpawnError::Pipe)?;
-        // Read when the leader has ended: then there is a report, or there never will be.
-        fcntl(&report, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|it| SpawnError::Pipe(it.into()))?;
+    fn launch(&self) -> Commission {
         let (order, event) = (OsString::from(self.order.to_string()), self.files.event());
         let told = [self.launcher.as_os_str(), &order, event.as_os_str(), self.command.program.as_os_str()];
         let argv = told.into_iter().chain(self.command.argv.iter().map(OsString::as_os_str));
-        let [stdin, stdout, stderr] = self.files.for_child();
-        let child = Child::spawn(&Plan {
-            program: self.launcher,
-            argv: &argv.map(c_string).collect::<Vec<_>>(),
-            environment: &variables(&self.environment, VARIABLE_PREFIX),
-            working_dir: &self.command.working_dir,
+        Commission {
+            program: self.launcher.to_owned(),
+            argv: argv.map(c_string).collect(),
+            environment: variables(&self.environment, VARIABLE_PREFIX),
+            working_dir: self.command.working_dir.clone(),
             umask: self.command.launch.umask,
-            descriptors: &[stdin, stdout, stderr, written.as_fd()],
-            inherited: self.inherited,
-        })?;
-        Ok((child, Some(report)))
+            reports: true,
+        }
     }
 }
 
@@ -159,12 +138,11 @@ impl Process {
             match timeout_at(self.deadline.min(trim_at), self.child.wait()).await {
                 Ok(Ok(outcome)) => {
                     self.state = State::Over;
-                    return Some(self.never_started().unwrap_or(outcome));
+                    return Some(outcome);
                 }
-                Ok(Err(error)) => {
-                    // Only if somebody else reaps our children; then nothing is known of its end.
-                    warn!(%error, "cannot wait for a hook");
-                    self.state = State::Over;
+                Ok(Err(Lost)) => {
+                    warn!(run = %self.run, "nobody will see how a hook ends: who started it is gone");
+                    self.end_lost().await;
                     return Some(Outcome::Interrupted);
                 }
                 Err(_) if Instant::now() >= self.deadline => return None,
@@ -173,13 +151,13 @@ impl Process {
         }
     }
 
-    /// What the launcher has to say, if it never became the script.
-    fn never_started(&mut self) -> Option<Outcome> {
-        let mut text = Vec::new();
-        // Without a report nothing is read, or, where a child that is just being spawned still
-        // holds the other end, there is nothing to be read yet.
-        let _ = self.report.take()?.take(REPORT_BYTES_MAX).read_to_end(&mut text);
-        (!text.is_empty()).then(|| Outcome::NotStarted(String::from_utf8_lossy(&text).into_owned()))
+    /// Waits until nobody is left of an attempt whose end nobody sees, and ends it when it is out of time.
+    async fn end_lost(&mut self) {
+        let survivor = Survivor::of(&self.run);
+        if !survivor.gone_within(self.deadline.saturating_duration_since(Instant::now())).await {
+            survivor.end(self.grace).await;
+        }
+        self.state = State::Over;
     }
 
     /// How long ago it was started.
@@ -195,9 +173,20 @@ impl Process {
         })
     }
 
-    /// Ends the whole process group: SIGTERM, then, when the grace is over, SIGKILL.
-    pub(super) async fn end(&mut self) {
+    /// Ends the whole process group: SIGTERM, then, when the grace is over, SIGKILL. As what that counts is
+    /// written down first: whoever finds the attempt after boathook's own end must not take what the script makes
+    /// of SIGTERM for its outcome.
+    pub(super) async fn end(&mut self, outcome: &Outcome) {
+        if let Err(error) = self.files.end(outcome) {
+            warn!(run = %self.run, %error, "cannot note why a hook is ended");
+        }
         let kill_at = Instant::now() + self.grace;
+        if !self.child.is_over() && timeout_at(kill_at, self.child.begun()).await.is_err() {
+            // Its program hangs before it has begun, or the programs of others do.
+            self.child.cancel();
+            self.state = State::Over;
+            return;
+        }
         self.signal(Signal::SIGTERM);
         if !self.group_is_empty_by(kill_at).await {
             self.signal(Signal::SIGKILL);
@@ -206,25 +195,26 @@ impl Process {
         self.state = State::Over;
     }
 
-    /// What was written, once it is over. The files go.
-    pub(super) async fn finish(mut self) -> Output {
+    /// What was written, once it is over. The files go with what is returned beside it.
+    pub(super) async fn finish(mut self) -> (Output, Option<Traces>) {
         if self.state == State::Alive {
-            self.end().await;
+            self.end(&Outcome::Interrupted).await;
         }
-        self.output()
+        let output = self.output();
+        (output, self.files.finish())
     }
 
     /// Whether nobody was left in the group before `limit`.
     async fn group_is_empty_by(&mut self, limit: Instant) -> bool {
         loop {
             let tick = (Instant::now() + GROUP_POLL).min(limit);
-            // The leader is reaped as soon as it ends: as a zombie it would count as a member. The
-            // group's number stays taken as long as anyone else is in it.
+            // The group's number stays taken as long as anyone is in it; a leader that has not been reaped counts
+            // as a member.
             tokio::select! {
-                _ = self.child.wait(), if !self.child.is_reaped() => {}
+                _ = self.child.wait(), if !self.child.is_over() => {}
                 () = sleep_until(tick) => self.trim(),
             }
-            if self.child.is_reaped() {
+            if self.child.is_over() {
                 if !self.group_has_members() {
                     return true;
                 }
@@ -237,15 +227,16 @@ impl Process {
     }
 
     fn group_has_members(&self) -> bool {
-        killpg(self.child.pid(), None) != Err(Errno::ESRCH)
+        self.child.pid().is_some_and(|it| killpg(it, None) != Err(Errno::ESRCH))
     }
 
     /// Sends to everyone in the group. Once the leader is reaped and the group empty, its number
     /// may belong to somebody else; so it is asked first.
     fn signal(&self, signal: Signal) {
-        if !self.child.is_reaped() || self.group_has_members() {
+        let Some(pid) = self.child.pid() else { return };
+        if !self.child.is_over() || self.group_has_members() {
             // It may have ended in between.
-            let _ = killpg(self.child.pid(), signal);
+            let _ = killpg(pid, signal);
         }
     }
 
@@ -259,6 +250,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.state == State::Alive {
+            // Also if it has not begun yet.
+            self.child.cancel();
             self.signal(Signal::SIGKILL);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::broom::Traces;
 use super::http::Exchange;
 use super::process::Process;
 use crate::run::{Outcome, Output};
@@ -36,7 +37,7 @@ impl Running {
         match self.wait_until_deadline().await {
             Some(outcome) => outcome,
             None => {
-                self.end().await;
+                self.end(&Outcome::TimedOut).await;
                 Outcome::TimedOut
             }
         }
@@ -68,19 +69,20 @@ impl Running {
     }
 
     /// Ends it: a process group by SIGTERM, then, when the grace is over, SIGKILL; a request by hanging
-    /// up.
-    pub async fn end(&mut self) {
+    /// up. It counts as `outcome`.
+    pub async fn end(&mut self, outcome: &Outcome) {
         match &mut self.0 {
-            Kind::Process(process) => process.end().await,
+            Kind::Process(process) => process.end(outcome).await,
             Kind::Exchange(exchange) => exchange.end(),
         }
     }
 
-    /// What was written, once it is over. The files go.
-    pub async fn finish(self) -> Output {
+    /// What was written, once it is over, and what has to be kept until that is on disk: should boathook be
+    /// killed before, the next one finds it there.
+    pub async fn finish(self) -> (Output, Option<Traces>) {
         match self.0 {
             Kind::Process(process) => process.finish().await,
-            Kind::Exchange(exchange) => exchange.output(),
+            Kind::Exchange(exchange) => (exchange.output(), None),
         }
     }
 }

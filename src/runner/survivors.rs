@@ -1,12 +1,14 @@
-//! Processes of a boathook that is no more.
+//! Processes whose end nobody will tell.
 //!
-//! A boathook that is killed leaves the scripts that it ran behind. They are not our children: nobody can
-//! tell any more how they end. A run must never have two processes at once, so one that is to be
+//! A boathook that is killed leaves the scripts that it ran behind, and a reaper that sees how they end. Where
+//! that is gone as well nobody can tell any more. A run must never have two processes at once, so one that is to be
 //! repeated waits until its survivors are through, at most until their own deadline, and then has them
-//! ended. They are known by the id of their run in their environment, which their children inherit.
+//! ended. They are known by the id of their run in their environment, which their children inherit; a reaper
+//! by the directory that it starts processes for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,9 +17,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpgid, getpid};
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::hook::Deadline;
+use super::reaper::REAPER_VARIABLE;
 use crate::run::RunId;
 
 /// How often a survivor is looked for. There is nothing to wait on.
@@ -27,75 +29,42 @@ const POLL: Duration = Duration::from_millis(100);
 /// is repeated all the same.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
-/// What a boathook before this one left running.
-#[derive(Debug, Default)]
-pub struct Survivors {
-    runs: HashMap<String, Survivor>,
-}
-
 /// The processes of one run.
 #[derive(Debug)]
-pub struct Survivor {
-    run: String,
-    /// When the attempt is out of time, as its script was told.
-    deadline: Option<Timestamp>,
-}
-
-impl Survivors {
-    /// Looks for them, in the environments of all processes.
-    pub fn look() -> Survivors {
-        let mut runs: HashMap<String, Survivor> = HashMap::new();
-        for process in processes() {
-            let survivor = Survivor { run: process.run.clone(), deadline: process.deadline };
-            runs.entry(process.run).or_insert(survivor);
-        }
-        if !runs.is_empty() {
-            warn!(runs = runs.len(), "hooks of a boathook that was killed still run");
-        }
-        Survivors { runs }
-    }
-
-    /// Those of `run`, if there are any. They are not known here afterwards.
-    pub fn take(&mut self, run: &RunId) -> Option<Survivor> {
-        self.runs.remove(run.as_str())
-    }
-
-    /// Whether the directory of an attempt, `RUN.NUMBER`, belongs to one.
-    pub fn own(&self, dir: &Path) -> bool {
-        let name = dir.file_name().and_then(|it| it.to_str()).unwrap_or_default();
-        name.split('.').next().is_some_and(|run| self.runs.contains_key(run))
-    }
+pub(super) struct Survivor {
+    run: RunId,
 }
 
 impl Survivor {
-    /// Waits until they are through, and ends them at their deadline as boathook would have.
-    pub async fn outlived(self, deadline: Deadline) {
-        let left = |until: Timestamp| Duration::try_from(until.duration_since(Timestamp::now())).ok();
-        let left = self.deadline.and_then(left).unwrap_or_default().min(deadline.limit);
-        info!(run = self.run, wait = ?left, "waiting for a process that outlived its boathook");
-        if self.gone_within(left).await {
-            return;
-        }
-        self.end(deadline.grace).await;
+    pub(super) fn of(run: &RunId) -> Survivor {
+        Survivor { run: run.clone() }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_gone(&self) -> bool {
+        self.groups().is_empty()
     }
 
     /// Ends them: nobody waits for what they would say.
-    pub async fn end(self, grace: Duration) {
-        warn!(run = self.run, "ending a process that outlived its boathook");
+    pub(super) async fn end(&self, grace: Duration) {
+        if self.is_gone() {
+            return;
+        }
+        warn!(run = %self.run, "ending a process that outlived its boathook");
         self.signal(Signal::SIGTERM);
         if self.gone_within(grace).await {
             return;
         }
         self.signal(Signal::SIGKILL);
         if !self.gone_within(KILL_LIMIT).await {
-            warn!(run = self.run, "a killed process is still there");
+            warn!(run = %self.run, "a killed process is still there");
         }
     }
 
-    async fn gone_within(&self, limit: Duration) -> bool {
+    pub(super) async fn gone_within(&self, limit: Duration) -> bool {
         let mut waited = Duration::ZERO;
         loop {
-            if self.groups().is_empty() {
+            if self.is_gone() {
                 return true;
             }
             if waited >= limit {
@@ -107,40 +76,68 @@ impl Survivor {
     }
 
     fn groups(&self) -> HashSet<Pid> {
-        processes().filter(|it| it.run == self.run).map(|it| it.group).collect()
+        processes().filter(|it| it.run == self.run.as_str()).map(|it| it.group).collect()
     }
 
     fn signal(&self, signal: Signal) {
         for group in self.groups() {
             match killpg(group, signal) {
                 Ok(()) | Err(Errno::ESRCH) => {}
-                Err(error) => warn!(run = self.run, %group, %error, "cannot end a process"),
+                Err(error) => warn!(run = %self.run, %group, %error, "cannot end a process"),
             }
         }
     }
 }
 
 /// A process that knows which run it belongs to.
-struct Process {
-    run: String,
-    deadline: Option<Timestamp>,
+pub(super) struct Process {
+    pub(super) run: String,
+    pub(super) attempt: u32,
+    pub(super) deadline: Option<Timestamp>,
     group: Pid,
 }
 
 /// The processes of hooks on this host, as far as `/proc` shows them. Not of those that we ourselves
 /// belong to: boathook may be started by a hook.
-fn processes() -> impl Iterator<Item = Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+pub(super) fn processes() -> impl Iterator<Item = Process> {
     let ours = getpgid(None).ok();
-    entries.filter_map(move |entry| {
-        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
-        let environment = fs::read(entry.path().join("environ")).ok()?;
+    environments().filter_map(move |(pid, environment)| {
         let run = variable(&environment, b"HOOK_RUN_ID=")?;
+        let attempt = variable(&environment, b"HOOK_ATTEMPT=").and_then(|it| it.parse().ok()).unwrap_or(1);
         let group = getpgid(Some(pid)).ok()?;
         let deadline = variable(&environment, b"HOOK_DEADLINE=").and_then(|it| it.parse().ok());
         let deadline = deadline.and_then(|seconds| Timestamp::from_second(seconds).ok());
-        (pid != getpid() && Some(group) != ours).then_some(Process { run, deadline, group })
+        (pid != getpid() && Some(group) != ours).then_some(Process { run, attempt, deadline, group })
     })
+}
+
+/// The reapers that have not ended of boathooks that started attempts in `runs_dir`.
+pub(super) fn reapers(runs_dir: &Path) -> Vec<Pid> {
+    environments().filter(|(_, it)| is_of_reaper(it, runs_dir)).map(|(pid, _)| pid).collect()
+}
+
+/// Whether the reaper `pid` has not ended.
+pub(super) fn is_reaping(pid: Pid, runs_dir: &Path) -> bool {
+    environment(pid).is_some_and(|it| is_of_reaper(&it, runs_dir))
+}
+
+fn is_of_reaper(environment: &[u8], runs_dir: &Path) -> bool {
+    let mut variables = environment.split(|byte| *byte == 0);
+    let dir = variables.find_map(|it| it.strip_prefix(REAPER_VARIABLE.as_bytes()));
+    dir == Some(runs_dir.as_os_str().as_bytes())
+}
+
+fn environments() -> impl Iterator<Item = (Pid, Vec<u8>)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
+        Some((pid, environment(pid)?))
+    })
+}
+
+/// What a process began with; nothing is left of it once the process has ended.
+fn environment(pid: Pid) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/environ")).ok()
 }
 
 /// The value of a variable in what `/proc/PID/environ` holds.

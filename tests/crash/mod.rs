@@ -8,6 +8,7 @@ mod books;
 mod churn;
 mod disk;
 mod engines;
+mod exits;
 mod gates;
 mod played;
 mod points;

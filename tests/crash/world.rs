@@ -279,6 +279,12 @@ impl World {
         }
     }
 
+    /// Waits until no run is open any more and `is_there` holds of the books, and tells them then.
+    #[track_caller]
+    pub(super) fn wait_for_rest_of_runs(&self, what: &str, is_there: impl Fn(&Books) -> bool) -> Books {
+        self.wait_for(what, |books| !self.open().iter().any(|it| it.starts_with("run")) && is_there(books))
+    }
+
     /// Waits until nothing is open any more and `is_there` holds of the books, and tells them then.
     #[track_caller]
     pub(super) fn wait_for_rest(&self, what: &str, is_there: impl Fn(&Books) -> bool) -> Books {

@@ -28,7 +28,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
 
 /// What is a door and no room, and what it may know: the library, the program, and in `bin` the
 /// program that becomes a script.
-const DOORS: &[(&str, &[&str])] = &[("lib", &[]), ("main", &["cli"]), ("bin", &["launch"])];
+const DOORS: &[(&str, &[&str])] = &[("lib", &[]), ("main", &["cli"]), ("bin", &["launch", "runner"])];
 
 fn allowed(room: &str) -> Option<&'static [&'static str]> {
     ROOMS.iter().chain(DOORS).find(|(name, _)| *name == room).map(|(_, allowed)| *allowed)
