@@ -2,3 +2,4 @@
 
 mod errands;
 mod firewall;
+mod volumes;

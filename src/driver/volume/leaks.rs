@@ -67,7 +67,8 @@ mod tests {
     fn uses(since: &[(&str, u64)]) -> Uses {
         let mut uses = Uses::default();
         for (id, since) in since {
-            let held = Use { stage: Stage::Held, mountpoint: Some("/m".into()), since: moment(*since) };
+            let mountpoint = Some("/m".into());
+            let held = Use { stage: Stage::Held, mountpoint, since: moment(*since), times: 2 };
             uses.put(id, held);
         }
         uses

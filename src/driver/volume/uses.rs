@@ -1,8 +1,9 @@
 //! Who uses a volume: its references, and what a call means for them.
 //!
-//! Docker mounts a volume once for each of its users and names the use by an id that means nothing else: it is
-//! neither a container's nor known outside of it. The same id is mounted again while it is in use (`docker
-//! cp`), so an id counts once. The first use mounts, the last one unmounts.
+//! Docker mounts a volume for each of its users and names the use by an id that means nothing else: it is
+//! neither a container's nor known outside of it. While a use lasts, the same id is mounted again for whoever
+//! reaches into the container (`docker cp`), and unmounted again after that (`Setup` and `Cleanup` in moby,
+//! `volume/mounts/mounts.go`), so the times of an id are counted. The first use mounts, the last one unmounts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,8 +28,15 @@ pub struct Use {
     /// Where the volume is mounted, once it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mountpoint: Option<PathBuf>,
-    /// Since when.
+    /// Since when; the last time, if it was told more than once.
     pub since: Moment,
+    /// How often it was told, and not taken back. Never zero.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// How far a use is.
@@ -54,11 +62,11 @@ pub enum Mounting {
     First,
     /// Nothing but note it: it is mounted there.
     Joins(PathBuf),
-    /// Nothing: this use is known.
+    /// Nothing but count: this use is known, and it is mounted there.
     Known(PathBuf),
 }
 
-/// What `Unmount` has to do.
+/// What the last `Unmount` of a use has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmounting {
     /// Nothing: no such use is known.
@@ -120,7 +128,12 @@ impl Uses {
         }
     }
 
-    /// What an `Unmount` by `id` has to do.
+    /// How often the use called `id` was told, and not taken back.
+    pub fn times(&self, id: &str) -> u32 {
+        self.held().find(|(held, _)| *held == id).map_or(0, |(_, it)| it.times)
+    }
+
+    /// What the last `Unmount` by `id` has to do.
     pub fn unmounting(&self, id: &str) -> Unmounting {
         if !self.0.contains_key(id) {
             return Unmounting::Unknown;
@@ -156,7 +169,7 @@ mod tests {
         let mut uses = Uses::default();
         for (id, stage) in of {
             let mountpoint = (*stage != Stage::Begun).then(|| "/m".into());
-            uses.put(id, Use { stage: *stage, mountpoint, since: moment() });
+            uses.put(id, Use { stage: *stage, mountpoint, since: moment(), times: 1 });
         }
         uses
     }
@@ -192,8 +205,17 @@ mod tests {
     }
 
     #[test]
+    fn a_use_that_was_told_twice_is_one() {
+        let mut twice = uses(&[("a", Stage::Held)]);
+        twice.put("a", Use { times: 2, ..twice.get("a").cloned().expect("it is there") });
+
+        assert_eq!((twice.count(), twice.times("a")), (1, 2));
+        assert_eq!((twice.times("b"), uses(&[("b", Stage::Left)]).times("b")), (0, 0));
+    }
+
+    #[test]
     fn a_use_is_read_as_it_was_written() {
-        let held = Use { stage: Stage::Held, mountpoint: Some("/m".into()), since: moment() };
+        let held = Use { stage: Stage::Held, mountpoint: Some("/m".into()), since: moment(), times: 2 };
 
         let text = serde_json::to_string(&held).expect("JSON");
 

@@ -16,7 +16,8 @@ use super::{ID_BYTES_MAX, MountError, PlaceError, VolumeError, Volumes};
 use crate::run::{Entry, Holding, HoldingKind};
 
 impl Volumes {
-    /// Mounts a volume for the use called `id`, and tells where it is. The same use may be told again.
+    /// Mounts a volume for the use called `id`, and tells where it is. A use that is told again is taken back
+    /// as often.
     ///
     /// # Errors
     ///
@@ -45,10 +46,13 @@ impl Volumes {
                 at
             }
         };
-        if !matches!(mounting, Mounting::Known(_)) {
-            let it = Use { stage: Stage::Held, mountpoint: Some(mountpoint.clone()), since: self.now() };
-            held = self.note(&name, held, id, it).await?;
-        }
+        let it = Use {
+            stage: Stage::Held,
+            mountpoint: Some(mountpoint.clone()),
+            since: self.now(),
+            times: held.state.uses.times(id).saturating_add(1),
+        };
+        held = self.note(&name, held, id, it).await?;
         held.state.is_doubtful = false;
         held.state.unused_since = None;
         held.show();
@@ -69,10 +73,23 @@ impl Volumes {
             Err(VolumeError::Unknown) => return Ok(()),
             held => held?,
         };
-        self.release(&name, held, &[id.to_owned()]).await
+        match held.state.uses.times(id) {
+            0 | 1 => self.release(&name, held, &[id.to_owned()]).await,
+            _ => self.count_down(&name, held, id).await,
+        }
     }
 
-    /// Takes back these uses, one after the other.
+    /// Takes back one time of a use. If that cannot be written down only we know; should we die before it can,
+    /// the use is one that is left over.
+    async fn count_down(&self, name: &VolumeName, mut held: Held, id: &str) -> Result<(), VolumeError> {
+        let Some(mut it) = held.state.uses.get(id).cloned() else { return Ok(()) };
+        it.times -= 1;
+        let holding = Holding::of(HoldingKind::Mount, &key(name, id), &it);
+        held.state.uses.put(id, it);
+        self.save(name, &mut held, vec![holding]).await
+    }
+
+    /// Takes back these uses, one after the other, however often they were told.
     pub(super) async fn release(
         &self,
         name: &VolumeName,
@@ -194,7 +211,7 @@ impl Volumes {
         held: &mut Held,
     ) -> Result<PathBuf, VolumeError> {
         // First of all that it is asked: whatever it has done by the time that we die can be undone.
-        let begun = Use { stage: Stage::Begun, mountpoint: None, since: self.now() };
+        let begun = Use { stage: Stage::Begun, mountpoint: None, since: self.now(), times: 1 };
         self.save(name, held, vec![Holding::of(HoldingKind::Mount, &key(name, id), &begun)]).await?;
         held.state.uses.put(id, begun);
         let (directory, at) = (self.shelf().directory(name), self.shelf().data(name));
