@@ -140,6 +140,7 @@ impl Settled {
                 output_bytes_max: config.output_bytes_max,
                 retention: Retention { runs: config.retention_runs, ..Retention::default() },
                 volumes_root: Some(config.volumes.root.clone()),
+                plugin: config.plugin.clone(),
             },
         }
     }
@@ -152,10 +153,13 @@ impl Settled {
             output_bytes_max: Config::OUTPUT_BYTES_MAX,
             retention: Retention::default(),
             volumes_root: None,
+            plugin: salvaged.plugin.clone(),
         };
         let plugin = salvaged.plugin.clone();
         match obeyed.config().map(Settled::of) {
-            Some(settled) => Settled { plugin, ..settled },
+            Some(settled) => {
+                Settled { core: CoreSettings { plugin: plugin.clone(), ..settled.core }, plugin, ..settled }
+            }
             None => Settled { plugin, kinds: Kinds::default(), drain: Config::DRAIN, core: salvaged_core() },
         }
     }
@@ -213,7 +217,7 @@ impl Daemon {
             }
         };
         // The engine ends when nobody can send to it any more.
-        drop((core.engine, core.volumes, doors));
+        drop((core.engine, core.volumes, core.ipam, doors));
         core.stop.cancel();
         closing.cancel();
         notify(&[NotifyState::Stopping]);
@@ -277,6 +281,8 @@ impl Daemon {
         doors: &Doors,
     ) -> RunningCore {
         let (docker, state_dir) = (settings.docker.clone(), settings.state_dir.clone());
+        // The socket keeps the name that it was bound under.
+        let settings = CoreSettings { plugin: self.settled.plugin.clone(), ..settings };
         let new = match Core::build(settings.clone(), store, &self.obeyed, &self.stopping) {
             Ok(core) => core,
             Err(error) => {

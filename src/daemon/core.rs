@@ -17,7 +17,9 @@ use super::DaemonError;
 use super::obeyed::{Obeyed, chain};
 use super::parts::Running;
 use super::station::Station;
+use crate::config::PluginName;
 use crate::docker::Docker;
+use crate::driver::ipam::{Ipam, IpamParts};
 use crate::driver::script::Scripts;
 use crate::driver::volume::{self, Disk, Volumes};
 use crate::engine::{Engine, Parts, Work};
@@ -39,6 +41,8 @@ pub(super) struct CoreSettings {
     pub(super) retention: Retention,
     /// Where volumes are kept; `None`: nobody has said.
     pub(super) volumes_root: Option<PathBuf>,
+    /// How the engine calls the drivers.
+    pub(super) plugin: PluginName,
 }
 
 impl CoreSettings {
@@ -58,6 +62,8 @@ pub(super) struct Core {
     scripts: Scripts,
     /// `None`: they cannot be served, and calls wait.
     volumes: Option<Volumes>,
+    /// `None`: there is no store, and calls wait.
+    ipam: Option<Ipam>,
     /// `None`: there is no store, and gates are answered by `outage`.
     writer: Option<Writer>,
     stopping: CancellationToken,
@@ -71,6 +77,7 @@ pub(super) struct RunningCore {
     pub(super) engine: Engine,
     scripts: Scripts,
     pub(super) volumes: Option<Volumes>,
+    pub(super) ipam: Option<Ipam>,
     /// Ends its sources.
     pub(super) stop: CancellationToken,
     /// Ends the hooks that it runs.
@@ -115,6 +122,11 @@ impl Core {
             let tools = volume::Tools { journal: journal.clone(), scripts: scripts.clone(), disk: disk() };
             open_volumes(&root, obeyed, tools, &holdings)
         });
+        let ipam = writer.is_some().then(|| {
+            let (journal, scripts) = (journal.clone(), scripts.clone());
+            let (driver, settings) = (settings.plugin.to_string(), obeyed.ipam());
+            Ipam::new(IpamParts { journal, holdings: &holdings, driver, settings, scripts })
+        });
         let (engine, work) = Engine::new(Parts {
             rules: obeyed.rules(),
             journal,
@@ -126,21 +138,25 @@ impl Core {
             stopping: stopping.clone(),
         });
         let (looks, watch) = Looks::new(docker.clone(), engine.clone());
-        Ok(Core { engine, work, looks, watch, docker, scripts, volumes, writer, stopping })
+        Ok(Core { engine, work, looks, watch, docker, scripts, volumes, ipam, writer, stopping })
     }
 
     pub(super) fn gatekeeper(&self) -> Gatekeeper {
-        Gatekeeper::new(self.engine.clone(), self.docker.clone(), self.looks.clone())
+        Gatekeeper::new(self.engine.clone(), self.docker.clone(), self.looks.clone(), self.ipam.clone())
     }
 
     pub(super) fn volumes(&self) -> Option<Volumes> {
         self.volumes.clone()
     }
 
+    pub(super) fn ipam(&self) -> Option<Ipam> {
+        self.ipam.clone()
+    }
+
     pub(super) fn start(self, parts: &mut Running, station: &Station) -> RunningCore {
-        let Core { engine, work, looks, watch, docker, scripts, volumes, writer, stopping } = self;
+        let Core { engine, work, looks, watch, docker, scripts, volumes, ipam, writer, stopping } = self;
         let (events, reconciler) = EventSource::new(docker, looks, engine.clone());
-        let volume_watch = reconciler.volume_watch();
+        let (volume_watch, address_watch) = (reconciler.volume_watch(), reconciler.address_watch());
         let stop = CancellationToken::new();
         let told = stop.clone();
         let mut tasks = vec![
@@ -167,6 +183,12 @@ impl Core {
                 Ok(())
             })
         }));
+        tasks.extend(ipam.clone().map(|ipam| {
+            parts.spawn("addresses", station.handle(), async {
+                address_watch.run(ipam).await;
+                Ok(())
+            })
+        }));
         let has_store = writer.is_some();
         tasks.extend(writer.map(|writer| {
             parts.spawn("journal", &Handle::current(), async {
@@ -174,7 +196,7 @@ impl Core {
                 spawn_blocking(|| writer.run()).await.map_err(DaemonError::Journal)
             })
         }));
-        RunningCore { has_store, engine, scripts, volumes, stop, stopping, tasks }
+        RunningCore { has_store, engine, scripts, volumes, ipam, stop, stopping, tasks }
     }
 }
 
@@ -182,6 +204,9 @@ impl RunningCore {
     /// Goes by what is obeyed from now on.
     pub(super) fn obey(&self, obeyed: &Obeyed) {
         self.engine.obey(obeyed.rules());
+        if let Some(ipam) = &self.ipam {
+            ipam.obey(obeyed.ipam());
+        }
         if let Some(config) = obeyed.config() {
             self.scripts.obey(config.scripts.clone());
             if let Some(volumes) = &self.volumes {

@@ -22,10 +22,12 @@ use docker_plugin_sdk::network::{
 use docker_plugin_sdk::volume::{self, Create, Get, Mount, Path, Remove, Unmount, Volume, VolumeDriver};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::info;
 
 use super::core::Core;
 use super::door::Door;
 use crate::config::{Kind, Kinds};
+use crate::driver::ipam::Ipam;
 use crate::driver::volume::Volumes;
 
 /// How long a call waits for a driver. The engine itself waits for a volume for 60 s
@@ -35,6 +37,7 @@ const WAIT: Duration = Duration::from_secs(50);
 /// The ways in, one for each kind of plugin.
 pub(super) struct Doors {
     gate: Door,
+    addresses: DriverDoor<Ipam, ipam::Capabilities>,
     volumes: DriverDoor<Volumes, volume::Capabilities>,
 }
 
@@ -43,6 +46,7 @@ impl Doors {
     pub(super) fn to(core: &Core) -> Doors {
         Doors {
             gate: Door::to(core.gatekeeper()),
+            addresses: DriverDoor::to(core.ipam(), Ipam::CAPABILITIES),
             volumes: DriverDoor::to(core.volumes(), volume::Capabilities::default()),
         }
     }
@@ -50,6 +54,7 @@ impl Doors {
     /// Leads the calls that come from now on into `core`, and those that wait for a driver.
     pub(super) fn lead_to(&self, core: &Core) {
         self.gate.lead_to(core.gatekeeper());
+        self.addresses.lead_to(core.ipam());
         self.volumes.lead_to(core.volumes());
     }
 
@@ -58,6 +63,9 @@ impl Doors {
         let mut plugin = Plugin::builder();
         if kinds.contains(Kind::Authz) {
             plugin = plugin.authorization(self.gate.clone());
+        }
+        if kinds.contains(Kind::Ipam) {
+            plugin = plugin.ipam(self.addresses.clone());
         }
         if kinds.contains(Kind::Volume) {
             plugin = plugin.volume(self.volumes.clone());
@@ -88,6 +96,9 @@ impl<D: Clone, C> DriverDoor<D, C> {
     /// The driver, however long it takes.
     async fn driver(&self) -> D {
         let mut driver = self.driver.subscribe();
+        if driver.borrow().is_none() {
+            info!("a call of docker's to a driver waits for the store");
+        }
         let there = driver.wait_for(Option::is_some).await.expect("the door keeps the other end");
         there.clone().expect("it was waited for")
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{error, warn};
 
-use crate::config::{Config, Good, Report, Salvaged, Written, show_duration};
+use crate::config::{Config, Good, Ipam, Report, Salvaged, Written, show_duration};
+use crate::driver::ipam::{self, DefaultPools};
 use crate::engine::{Rules, Standing};
 use crate::hook::{HookSet, Outage};
 
@@ -53,6 +54,14 @@ impl Obeyed {
                 standing: Standing::Unconfigured,
             },
         }
+    }
+
+    /// From where networks get their addresses.
+    pub(super) fn ipam(&self) -> ipam::Settings {
+        let Ipam { default_address_pools, sticky } =
+            self.config().map(|it| it.ipam.clone()).unwrap_or_default();
+        let pools = default_address_pools.iter().map(|it| DefaultPools { base: it.base, size: it.size });
+        ipam::Settings { default_pools: pools.collect(), sticky }
     }
 
     /// For `systemctl status`: what somebody must know who looks there.

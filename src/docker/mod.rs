@@ -8,6 +8,7 @@
 //! of 20.10 to 29 have are read. (bollard drops the version from the path, whatever it is set to.)
 
 mod lists;
+mod networks_seen;
 mod process;
 mod translate;
 mod volumes_used;
@@ -34,6 +35,7 @@ use crate::run::NESTED_HEADER;
 use translate::{instant, observation};
 
 pub use lists::{NetworkKnown, VolumeKnown};
+pub use networks_seen::NetworkAddresses;
 pub use process::EngineProcess;
 
 /// The most that a look at a container may take. Docker's own command answers in milliseconds.

@@ -27,7 +27,9 @@ use super::concerns::{ANSWERED_ANYWHERE, ASKED_ANYWHERE, answered_at, asked_at};
 use super::gates::{body_bytes, hidden_parameters, json_body};
 use super::looks::{Looks, Notice, Wants};
 use super::mounts::taken_over;
+use super::starts::Starts;
 use crate::docker::{Docker, DockerError, LOOK_LIMIT, NetworkKnown, VolumeKnown};
+use crate::driver::ipam::Ipam;
 use crate::engine::Engine;
 use crate::lifecycle::{
     Call, CallKind, Detail, EngineId, Facts, Mount, NetworkAttachment, NetworkDetail, Observation, Point,
@@ -52,6 +54,7 @@ pub struct Gatekeeper {
     engine: Engine,
     docker: Docker,
     looks: Looks,
+    starts: Starts,
 }
 
 /// Who makes a call.
@@ -76,9 +79,10 @@ struct Passenger {
 }
 
 impl Gatekeeper {
-    /// A gatekeeper that asks `engine`.
-    pub fn new(engine: Engine, docker: Docker, looks: Looks) -> Gatekeeper {
-        Gatekeeper { engine, docker, looks }
+    /// A gatekeeper that asks `engine`, and lets through one at a time who asks `ipam` for addresses.
+    pub fn new(engine: Engine, docker: Docker, looks: Looks, ipam: Option<Ipam>) -> Gatekeeper {
+        let starts = Starts::new(docker.clone(), ipam);
+        Gatekeeper { engine, docker, looks, starts }
     }
 
     async fn decide(&self, operation: Option<&Operation<'_>>, request: &PluginRequest<'_>) -> Verdict {
@@ -455,6 +459,9 @@ impl Authorization for Gatekeeper {
     async fn request(&self, request: PluginRequest<'_>) -> Decision {
         // Most calls are answered here.
         if !self.concerns_anybody(&request) {
+            if self.starts.concern(&request) {
+                self.starts.wait(&request).await;
+            }
             return Decision::Allow;
         }
         let operation = operation(&request.method, &request.uri);
@@ -465,12 +472,20 @@ impl Authorization for Gatekeeper {
             self.engine.undecided(gate, "boathook panicked; this is a mistake in boathook")
         });
         match verdict {
-            Verdict::Allow => Decision::Allow,
+            Verdict::Allow => {
+                if self.starts.concern(&request) {
+                    self.starts.wait(&request).await;
+                }
+                Decision::Allow
+            }
             Verdict::Deny { message } => Decision::Deny { message },
         }
     }
 
     async fn response(&self, response: PluginResponse<'_>) -> Decision {
+        if self.starts.concern(&response.request) {
+            self.starts.answered(&response.request);
+        }
         if self.answer_concerns_anybody(&response.request)
             && let Some(operation) = operation(&response.request.method, &response.request.uri)
             && catch_unwind(AssertUnwindSafe(|| self.answered(&operation, &response))).is_err()

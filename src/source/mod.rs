@@ -5,6 +5,7 @@
 //! stream tells what happened. [`looks`] puts both in order for each container and looks a
 //! container up where a signal alone does not say enough.
 
+pub mod addresses;
 pub mod api;
 pub mod authorization;
 pub mod body;
@@ -17,5 +18,6 @@ pub mod reconcile;
 mod routes;
 mod routing;
 mod spelling;
+mod starts;
 mod translate;
 pub mod volumes;

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
+use super::addresses::AddressWatch;
 use super::looks::{Compared, Looks, Notice, Overflow, Wants};
 use super::volumes::VolumeWatch;
 use crate::docker::{Docker, DockerError};
@@ -85,6 +86,12 @@ impl Reconciler {
     pub fn volume_watch(&self) -> VolumeWatch {
         let (docker, engine) = (self.docker.clone(), self.engine.clone());
         VolumeWatch { docker, engine, following: self.following.clone() }
+    }
+
+    /// Who looks after the addresses of the same engine, at the same times.
+    pub fn address_watch(&self) -> AddressWatch {
+        let (docker, engine) = (self.docker.clone(), self.engine.clone());
+        AddressWatch { docker, engine, following: self.following.clone() }
     }
 
     /// Compares until nobody follows events any more.

@@ -29,6 +29,8 @@ pub struct IpamParts<'a> {
     pub journal: Journal,
     /// What it held when boathook ended, of whatever kinds.
     pub holdings: &'a [Holding],
+    /// How the engine calls the driver.
+    pub driver: String,
     /// What the configuration says.
     pub settings: Settings,
     /// What may answer in its place.
@@ -43,6 +45,7 @@ pub struct Ipam {
 
 pub(super) struct Shared {
     journal: Journal,
+    driver: String,
     /// Never locked across an `await`.
     state: Mutex<State>,
     settings: ArcSwap<Settings>,
@@ -113,18 +116,23 @@ impl Ipam {
     /// The driver, with what it held before. Rows of the journal that nothing stands behind any more are
     /// taken out with what it writes first.
     pub fn new(parts: IpamParts<'_>) -> Ipam {
-        let IpamParts { journal, holdings, settings, scripts } = parts;
+        let IpamParts { journal, holdings, driver, settings, scripts } = parts;
         let (pools, stray) = documents::read(holdings, Instant::now());
         // What does not become of it is taken out the next time.
         drop(journal.commit(stray.into_iter().map(Entry::Held).collect()));
         let state = Mutex::new(State { pools, ..State::default() });
         let (settings, turnstile) = (ArcSwap::from_pointee(settings), Turnstile::new());
-        Ipam { shared: Arc::new(Shared { journal, state, settings, turnstile, scripts }) }
+        Ipam { shared: Arc::new(Shared { journal, driver, state, settings, turnstile, scripts }) }
     }
 
     /// Obeys another configuration from now on. Pools stay as they are.
     pub fn obey(&self, settings: Settings) {
         self.shared.settings.store(Arc::new(settings));
+    }
+
+    /// How the engine calls the driver.
+    pub fn driver(&self) -> &str {
+        &self.shared.driver
     }
 
     /// Whether there is any pool, and addresses are kept for whom they were.
@@ -148,9 +156,9 @@ impl Ipam {
         self.shared.turnstile.enter(starter, asked).await;
     }
 
-    /// The start of `container` has been answered: it keeps nobody waiting any more.
-    pub fn leave(&self, container: &str) {
-        self.shared.turnstile.leave(container);
+    /// This call has been answered: its container keeps nobody waiting any more.
+    pub fn leave(&self, call: &str) {
+        self.shared.turnstile.leave(call);
     }
 
     /// The engine does not answer. When it comes back, it may ask for all that it had.

@@ -38,7 +38,7 @@ use crate::driver::script::ScriptError;
 use crate::journal::CommitError;
 
 pub use answers::{Ipam, IpamParts};
-pub use compared::NetworkSeen;
+pub use compared::{NetworkSeen, Unseen};
 pub use defaults::DefaultPools;
 pub use kept::Asker;
 pub use pool::Role;

@@ -15,11 +15,16 @@ use super::pools::{Origin, PoolWish};
 /// What is given with `--ipam-opt`: who answers for the pool.
 const SCRIPT: &str = "script";
 
-impl IpamDriver for Ipam {
+impl Ipam {
     /// The engine makes up a hardware address before it asks, so that containers that were given one are
     /// known by it, and asks again for what it had when it starts.
+    pub const CAPABILITIES: Capabilities =
+        Capabilities { requires_mac_address: true, requires_request_replay: true };
+}
+
+impl IpamDriver for Ipam {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { requires_mac_address: true, requires_request_replay: true }
+        Ipam::CAPABILITIES
     }
 
     async fn request_pool(&self, request: Request<RequestPool>) -> Result<Reply, DriverError> {

@@ -36,8 +36,8 @@ const KEYS_MAX: usize = 4_096;
 /// A container that is about to ask for addresses.
 #[derive(Clone, Debug)]
 pub struct Starter {
-    /// Its id.
-    pub container: String,
+    /// What tells the call that starts it from others: it is said again when that is answered.
+    pub call: String,
     /// Whom its addresses are for.
     pub asker: Asker,
     /// What it does first.
@@ -73,7 +73,7 @@ struct Line<P> {
 
 #[derive(Debug)]
 struct Inside<P> {
-    container: String,
+    call: String,
     asker: Asker,
     /// The pools that it has not asked yet.
     pools: BTreeSet<PoolId>,
@@ -83,7 +83,7 @@ struct Inside<P> {
 
 #[derive(Debug)]
 struct Stopping {
-    container: String,
+    call: String,
     asker: Asker,
     until: Instant,
 }
@@ -113,7 +113,7 @@ impl Turnstile {
                 }
                 Ok(Err(_)) => return,
                 Err(_) if Instant::now() >= last => {
-                    debug!(container = starter.container, "a start waited for too many others");
+                    debug!(call = starter.call, "a start waited for too many others");
                     return;
                 }
                 Err(_) => self.line().expel(Instant::now()),
@@ -147,9 +147,9 @@ impl Turnstile {
         }
     }
 
-    /// The start of `container` has been answered: it asks no more.
-    pub(super) fn leave(&self, container: &str) {
-        self.line().leave(container);
+    /// This call has been answered: its container asks no more.
+    pub(super) fn leave(&self, call: &str) {
+        self.line().leave(call);
     }
 }
 
@@ -174,21 +174,21 @@ impl<P> Line<P> {
         if starter.passing == Passing::Starts {
             return false;
         }
-        self.stopping.retain(|it| it.until > now && it.container != starter.container);
-        let Starter { container, asker, .. } = starter.clone();
-        self.stopping.push(Stopping { container, asker, until: now + STOP_MAX });
+        self.stopping.retain(|it| it.until > now && it.call != starter.call);
+        let Starter { call, asker, .. } = starter.clone();
+        self.stopping.push(Stopping { call, asker, until: now + STOP_MAX });
         true
     }
 
     fn admit(&mut self, starter: Starter, pools: BTreeSet<PoolId>, place: P, now: Instant) {
-        let Starter { container, asker, .. } = starter;
-        self.inside = Some(Inside { container, asker, pools, until: now + INSIDE_MAX, _place: place });
+        let Starter { call, asker, .. } = starter;
+        self.inside = Some(Inside { call, asker, pools, until: now + INSIDE_MAX, _place: place });
     }
 
     /// Sends away who has been inside for too long.
     fn expel(&mut self, now: Instant) {
         if let Some(gone) = self.inside.take_if(|it| it.until <= now) {
-            debug!(container = gone.container, "a start has asked for no address in time");
+            debug!(call = gone.call, "a start has asked for no address in time");
         }
     }
 
@@ -216,14 +216,14 @@ impl<P> Line<P> {
         else {
             return;
         };
-        let Stopping { container, asker, .. } = self.stopping.remove(nth);
-        let starter = Starter { container, asker, passing: Passing::Starts };
+        let Stopping { call, asker, .. } = self.stopping.remove(nth);
+        let starter = Starter { call, asker, passing: Passing::Starts };
         self.admit(starter, BTreeSet::from([pool.clone()]), place, now);
     }
 
-    fn leave(&mut self, container: &str) {
-        self.inside.take_if(|it| it.container == container);
-        self.stopping.retain(|it| it.container != container);
+    fn leave(&mut self, call: &str) {
+        self.inside.take_if(|it| it.call == call);
+        self.stopping.retain(|it| it.call != call);
     }
 }
 
@@ -245,7 +245,7 @@ mod tests {
 
     fn starter(name: &str, passing: Passing) -> Starter {
         let asker = Asker { key: Some(format!("key of {name}")), name: Some(name.into()), mac: None };
-        Starter { container: format!("id of {name}"), asker, passing }
+        Starter { call: format!("call of {name}"), asker, passing }
     }
 
     fn pools(names: &[&str]) -> BTreeSet<PoolId> {
@@ -307,9 +307,9 @@ mod tests {
         assert_eq!(line.name("p", now + INSIDE_MAX), None);
 
         line.lets_in("b", &["p"], now);
-        line.leave("id of a");
+        line.leave("call of a");
         assert!(line.inside.is_some());
-        line.leave("id of b");
+        line.leave("call of b");
         assert!(line.inside.is_none(), "what was answered asks no more");
     }
 

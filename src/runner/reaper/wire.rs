@@ -87,7 +87,8 @@ impl Commission {
             [u32::from(self.reports).to_string(), self.umask.to_string(), self.argv.len().to_string()];
         let paths = [&self.program, &self.working_dir].map(|it| it.as_os_str().as_bytes());
         let words = numbers.iter().map(String::as_bytes).chain(paths);
-        let words = words.chain(self.argv.iter().chain(&self.environment).map(CString::as_c_str).map(CStr::to_bytes));
+        let words =
+            words.chain(self.argv.iter().chain(&self.environment).map(CString::as_c_str).map(CStr::to_bytes));
         words.flat_map(|it| it.iter().copied().chain([0])).collect()
     }
 
