@@ -27,7 +27,6 @@ use tracing::info;
 use super::core::Core;
 use super::door::Door;
 use crate::config::{Kind, Kinds};
-use crate::driver::ipam::Ipam;
 use crate::driver::volume::Volumes;
 
 /// How long a call waits for a driver. The engine itself waits for a volume for 60 s
@@ -37,7 +36,6 @@ const WAIT: Duration = Duration::from_secs(50);
 /// The ways in, one for each kind of plugin.
 pub(super) struct Doors {
     gate: Door,
-    addresses: DriverDoor<Ipam, ipam::Capabilities>,
     volumes: DriverDoor<Volumes, volume::Capabilities>,
 }
 
@@ -46,7 +44,6 @@ impl Doors {
     pub(super) fn to(core: &Core) -> Doors {
         Doors {
             gate: Door::to(core.gatekeeper()),
-            addresses: DriverDoor::to(core.ipam(), Ipam::CAPABILITIES),
             volumes: DriverDoor::to(core.volumes(), volume::Capabilities::default()),
         }
     }
@@ -54,7 +51,6 @@ impl Doors {
     /// Leads the calls that come from now on into `core`, and those that wait for a driver.
     pub(super) fn lead_to(&self, core: &Core) {
         self.gate.lead_to(core.gatekeeper());
-        self.addresses.lead_to(core.ipam());
         self.volumes.lead_to(core.volumes());
     }
 
@@ -63,9 +59,6 @@ impl Doors {
         let mut plugin = Plugin::builder();
         if kinds.contains(Kind::Authz) {
             plugin = plugin.authorization(self.gate.clone());
-        }
-        if kinds.contains(Kind::Ipam) {
-            plugin = plugin.ipam(self.addresses.clone());
         }
         if kinds.contains(Kind::Volume) {
             plugin = plugin.volume(self.volumes.clone());
@@ -97,7 +90,7 @@ impl<D: Clone, C> DriverDoor<D, C> {
     async fn driver(&self) -> D {
         let mut driver = self.driver.subscribe();
         if driver.borrow().is_none() {
-            info!("a call of docker's to a driver waits for the store");
+            info!("a driver call of docker's waits for the store");
         }
         let there = driver.wait_for(Option::is_some).await.expect("the door keeps the other end");
         there.clone().expect("it was waited for")
