@@ -9,5 +9,6 @@
 
 pub mod firewall;
 pub mod ipam;
+pub mod link;
 pub mod script;
 pub mod volume;

@@ -3,3 +3,4 @@
 mod errands;
 mod firewall;
 mod volumes;
+mod links;
