@@ -10,5 +10,6 @@
 pub mod firewall;
 pub mod ipam;
 pub mod link;
+pub mod network;
 pub mod script;
 pub mod volume;
