@@ -25,7 +25,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, Kinds, Salvaged};
+use crate::config::{self, Config, Kind, Kinds, Salvaged};
 use crate::docker::DockerError;
 use crate::journal::{OpenError, Opened, Retention};
 
@@ -139,6 +139,7 @@ impl Settled {
                 state_dir: config.state_dir.clone(),
                 output_bytes_max: config.output_bytes_max,
                 retention: Retention { runs: config.retention_runs, ..Retention::default() },
+                networks_of: config.kinds.contains(Kind::Network).then(|| config.plugin.to_string()),
                 volumes_root: Some(config.volumes.root.clone()),
                 plugin: config.plugin.clone(),
             },
@@ -152,6 +153,7 @@ impl Settled {
             state_dir: salvaged.state_dir.clone(),
             output_bytes_max: Config::OUTPUT_BYTES_MAX,
             retention: Retention::default(),
+            networks_of: None,
             volumes_root: None,
             plugin: salvaged.plugin.clone(),
         };

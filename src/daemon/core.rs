@@ -20,6 +20,7 @@ use super::station::Station;
 use crate::config::PluginName;
 use crate::docker::Docker;
 use crate::driver::ipam::{Ipam, IpamParts};
+use crate::driver::network::{self, Networks};
 use crate::driver::script::Scripts;
 use crate::driver::volume::{self, Disk, Volumes};
 use crate::engine::{Engine, Parts, Work};
@@ -39,6 +40,8 @@ pub(super) struct CoreSettings {
     pub(super) state_dir: PathBuf,
     pub(super) output_bytes_max: usize,
     pub(super) retention: Retention,
+    /// The name of the plugin, if it makes networks.
+    pub(super) networks_of: Option<String>,
     /// Where volumes are kept; `None`: nobody has said.
     pub(super) volumes_root: Option<PathBuf>,
     /// How the engine calls the drivers.
@@ -60,6 +63,8 @@ pub(super) struct Core {
     watch: Watch,
     docker: Docker,
     scripts: Scripts,
+    /// Ours, and the name that the engine knows them by; `None`: they cannot be served, and calls wait.
+    networks: Option<(Networks, String)>,
     /// `None`: they cannot be served, and calls wait.
     volumes: Option<Volumes>,
     /// `None`: there is no store, and calls wait.
@@ -127,6 +132,11 @@ impl Core {
             let (driver, settings) = (settings.plugin.to_string(), obeyed.ipam());
             Ipam::new(IpamParts { journal, holdings: &holdings, driver, settings, scripts })
         });
+        let networks = settings.networks_of.filter(|_| writer.is_some()).map(|plugin| {
+            let (journal, scripts, runner) = (journal.clone(), scripts.clone(), runner.clone());
+            let parts = network::Parts { plugin: plugin.clone(), journal, scripts, runner };
+            (Networks::new(parts, &holdings), plugin)
+        });
         let (engine, work) = Engine::new(Parts {
             rules: obeyed.rules(),
             journal,
@@ -138,11 +148,15 @@ impl Core {
             stopping: stopping.clone(),
         });
         let (looks, watch) = Looks::new(docker.clone(), engine.clone());
-        Ok(Core { engine, work, looks, watch, docker, scripts, volumes, ipam, writer, stopping })
+        Ok(Core { engine, work, looks, watch, docker, scripts, networks, volumes, ipam, writer, stopping })
     }
 
     pub(super) fn gatekeeper(&self) -> Gatekeeper {
         Gatekeeper::new(self.engine.clone(), self.docker.clone(), self.looks.clone(), self.ipam.clone())
+    }
+
+    pub(super) fn networks(&self) -> Option<Networks> {
+        self.networks.as_ref().map(|(networks, _)| networks.clone())
     }
 
     pub(super) fn volumes(&self) -> Option<Volumes> {
@@ -154,9 +168,11 @@ impl Core {
     }
 
     pub(super) fn start(self, parts: &mut Running, station: &Station) -> RunningCore {
-        let Core { engine, work, looks, watch, docker, scripts, volumes, ipam, writer, stopping } = self;
+        let Core { engine, work, looks, watch, docker, scripts, networks, volumes, ipam, writer, stopping } =
+            self;
         let (events, reconciler) = EventSource::new(docker, looks, engine.clone());
         let (volume_watch, address_watch) = (reconciler.volume_watch(), reconciler.address_watch());
+        let networks = networks.map(|(networks, plugin)| (networks, reconciler.network_watch(plugin)));
         let stop = CancellationToken::new();
         let told = stop.clone();
         let mut tasks = vec![
@@ -177,6 +193,12 @@ impl Core {
                 Ok(())
             }),
         ];
+        tasks.extend(networks.map(|(networks, network_watch)| {
+            parts.spawn("networks", station.handle(), async {
+                network_watch.run(networks).await;
+                Ok(())
+            })
+        }));
         tasks.extend(volumes.clone().map(|volumes| {
             parts.spawn("volumes", station.handle(), async {
                 volume_watch.run(volumes).await;

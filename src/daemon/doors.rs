@@ -27,6 +27,8 @@ use tracing::info;
 use super::core::Core;
 use super::door::Door;
 use crate::config::{Kind, Kinds};
+use crate::driver::ipam::Ipam;
+use crate::driver::network::Networks;
 use crate::driver::volume::Volumes;
 
 /// How long a call waits for a driver. The engine itself waits for a volume for 60 s
@@ -36,6 +38,8 @@ const WAIT: Duration = Duration::from_secs(50);
 /// The ways in, one for each kind of plugin.
 pub(super) struct Doors {
     gate: Door,
+    networks: DriverDoor<Networks, network::Capabilities>,
+    addresses: DriverDoor<Ipam, ipam::Capabilities>,
     volumes: DriverDoor<Volumes, volume::Capabilities>,
 }
 
@@ -44,6 +48,8 @@ impl Doors {
     pub(super) fn to(core: &Core) -> Doors {
         Doors {
             gate: Door::to(core.gatekeeper()),
+            networks: DriverDoor::to(core.networks(), network::Capabilities::default()),
+            addresses: DriverDoor::to(core.ipam(), Ipam::CAPABILITIES),
             volumes: DriverDoor::to(core.volumes(), volume::Capabilities::default()),
         }
     }
@@ -51,6 +57,8 @@ impl Doors {
     /// Leads the calls that come from now on into `core`, and those that wait for a driver.
     pub(super) fn lead_to(&self, core: &Core) {
         self.gate.lead_to(core.gatekeeper());
+        self.networks.lead_to(core.networks());
+        self.addresses.lead_to(core.ipam());
         self.volumes.lead_to(core.volumes());
     }
 
@@ -59,6 +67,12 @@ impl Doors {
         let mut plugin = Plugin::builder();
         if kinds.contains(Kind::Authz) {
             plugin = plugin.authorization(self.gate.clone());
+        }
+        if kinds.contains(Kind::Network) {
+            plugin = plugin.network(self.networks.clone());
+        }
+        if kinds.contains(Kind::Ipam) {
+            plugin = plugin.ipam(self.addresses.clone());
         }
         if kinds.contains(Kind::Volume) {
             plugin = plugin.volume(self.volumes.clone());

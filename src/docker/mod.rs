@@ -8,6 +8,7 @@
 //! of 20.10 to 29 have are read. (bollard drops the version from the path, whatever it is set to.)
 
 mod lists;
+mod networks_of;
 mod networks_seen;
 mod process;
 mod translate;

@@ -223,7 +223,7 @@ impl EventSource {
         let reloaded = notice.signal.saw == Saw::Reached(Point::DaemonReload);
         self.looks.submit(notice).inspect_err(|_| self.recent.forget(event))?;
         // What was set up may be gone by it.
-        if reloaded && self.listening.borrow().contains(Point::Reconcile) {
+        if reloaded {
             self.following.send_modify(|_| ());
         }
         Ok(())

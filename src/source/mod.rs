@@ -14,6 +14,7 @@ pub mod events;
 mod gates;
 pub mod looks;
 mod mounts;
+pub mod networks;
 pub mod reconcile;
 mod routes;
 mod routing;

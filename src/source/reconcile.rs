@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use super::addresses::AddressWatch;
 use super::looks::{Compared, Looks, Notice, Overflow, Wants};
+use super::networks::NetworkWatch;
 use super::volumes::VolumeWatch;
 use crate::docker::{Docker, DockerError};
 use crate::engine::Engine;
@@ -92,6 +93,12 @@ impl Reconciler {
     pub fn address_watch(&self) -> AddressWatch {
         let (docker, engine) = (self.docker.clone(), self.engine.clone());
         AddressWatch { docker, engine, following: self.following.clone() }
+    }
+
+    /// Who looks after the networks that are those of `plugin` to the same engine, at the same times.
+    pub fn network_watch(&self, plugin: String) -> NetworkWatch {
+        let (docker, engine) = (self.docker.clone(), self.engine.clone());
+        NetworkWatch { docker, engine, following: self.following.clone(), plugin }
     }
 
     /// Compares until nobody follows events any more.

@@ -22,8 +22,10 @@ use crate::lifecycle::{
 /// turn, and the engine's ring holds 256 of all kinds.
 pub(super) fn filter(points: PointSet) -> EventFilter {
     let listens = |points_of: &[Point]| points.contains_any(points_of);
-    let mut types = vec!["container", "network"];
-    let mut actions = vec!["create", "start", "die", "destroy", "kill", "oom", "rename", "update", "connect"];
+    // What a hook keeps in place at `reconcile`, and what our networks are made of, may be gone after a reload.
+    let mut types = vec!["container", "network", "daemon"];
+    let mut actions =
+        vec!["create", "start", "die", "destroy", "kill", "oom", "rename", "update", "connect", "reload"];
     if listens(&[Point::NetworkConnect, Point::NetworkDisconnect]) {
         actions.push("disconnect");
     }
@@ -44,11 +46,6 @@ pub(super) fn filter(points: PointSet) -> EventFilter {
     if listens(&[Point::ImagePostPull, Point::ImagePostRemove]) {
         types.push("image");
         actions.extend(["pull", "import", "load", "delete"]);
-    }
-    // What a hook keeps in place at `reconcile` may be gone after a reload.
-    if listens(&[Point::DaemonReload, Point::Reconcile]) {
-        types.push("daemon");
-        actions.push("reload");
     }
     EventFilter { types, actions }
 }

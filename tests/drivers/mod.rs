@@ -2,5 +2,6 @@
 
 mod errands;
 mod firewall;
-mod volumes;
 mod links;
+mod networks;
+mod volumes;

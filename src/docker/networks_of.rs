@@ -1,0 +1,59 @@
+//! Which networks of a driver there are, and who is on them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bollard::models::NetworkInspect;
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
+
+use super::lists::LIST_LIMIT;
+use super::{Docker, DockerError, LOOK_LIMIT, is_not_found, within};
+
+impl Docker {
+    /// The ids of the networks of `driver`, and of the endpoints on each of them.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer in time.
+    pub async fn networks_of(&self, driver: &str) -> Result<BTreeMap<String, BTreeSet<String>>, DockerError> {
+        let filters = HashMap::from([("driver".to_owned(), vec![driver.to_owned()])]);
+        let options = ListNetworksOptions { filters: Some(filters) };
+        let listed = within(LIST_LIMIT, self.client.list_networks(Some(options))).await?;
+        let mut networks = BTreeMap::new();
+        for id in listed.into_iter().filter_map(|it| it.id) {
+            // A list does not tell who is on a network.
+            match within(LOOK_LIMIT, self.client.inspect_network(&id, None::<InspectNetworkOptions>)).await {
+                Ok(network) => {
+                    networks.insert(id, endpoints(network));
+                }
+                Err(DockerError::Call(error)) if is_not_found(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(networks)
+    }
+}
+
+/// The endpoints on a network, those included that have no container yet.
+fn endpoints(network: NetworkInspect) -> BTreeSet<String> {
+    let containers = network.containers.into_iter().flatten();
+    containers.filter_map(|(_, endpoint)| endpoint.endpoint_id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::endpoints;
+
+    #[test]
+    fn an_endpoint_is_there_before_its_container_is_known() {
+        let network = json!({
+            "Id": "n0",
+            "Containers": {"c0": {"EndpointID": "e0"}, "ep-e1": {"EndpointID": "e1"}},
+        });
+
+        let there = endpoints(serde_json::from_value(network).expect("a network"));
+
+        assert_eq!(there, ["e0", "e1"].map(str::to_owned).into());
+    }
+}
