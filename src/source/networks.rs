@@ -31,10 +31,11 @@ pub struct NetworkWatch {
 impl NetworkWatch {
     /// Repairs, then repairs and compares until nobody follows events any more.
     pub async fn run(self, networks: Networks) {
+        networks.repair().await;
         let mut news = self.following.clone();
         loop {
             let is_followed = news.borrow_and_update().is_some();
-            networks.repair().await;
+            networks.tidy().await;
             let pause = match is_followed {
                 true => self.compare(&networks).await,
                 false => self.engine.reconcile_every(),

@@ -1,5 +1,8 @@
 //! Endpoints: made, joined, published, left, removed.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use docker_plugin_sdk::driver::{DriverError, Request};
 use docker_plugin_sdk::network::{
     CreateEndpoint, CreatedEndpoint, DeleteEndpoint, EndpointId, EndpointInfo, EndpointOperInfo, Interface,
@@ -110,11 +113,7 @@ impl Desk {
                 joined(&network, &endpoint)
             }
         };
-        let link = joined.interface_name.as_ref().map(|it| it.src_name.clone());
-        self.amend(&key, |it| {
-            it.sandbox = Some(request.sandbox_key.clone());
-            it.link = link.filter(|_| network.script().is_some());
-        });
+        self.amend(&key, |it| it.sandbox = Some(request.sandbox_key.clone()));
         Ok(joined)
     }
 
@@ -131,7 +130,7 @@ impl Desk {
     }
 
     /// The network of an endpoint that is known.
-    fn known(&self, key: &EndpointKey) -> Result<std::sync::Arc<Network>, NetworkError> {
+    fn known(&self, key: &EndpointKey) -> Result<Arc<Network>, NetworkError> {
         let state = self.state();
         state.endpoint(key)?;
         state.network(&key.0)
@@ -267,24 +266,28 @@ fn asked(network: &Network, request: &CreateEndpoint) -> Result<Endpoint, Networ
         given,
         added: Interface { mac_address, ..Interface::default() },
         sandbox: None,
-        link: None,
         published: Vec::new(),
     })
 }
 
 /// How a container gets on a network that we make ourselves.
 fn joined(network: &Network, endpoint: &Endpoint) -> Joined {
-    let gateway = endpoint.ipv4().and_then(|it| network.gateway_of(it.into()));
-    let gateway_ipv6 = endpoint.ipv6().and_then(|it| network.gateway_of(it.into()));
+    let gateway = match endpoint.ipv4().and_then(|it| network.gateway_of(it.into())) {
+        Some(IpAddr::V4(gateway)) => Some(gateway),
+        _ => None,
+    };
+    let gateway_ipv6 = match endpoint.ipv6().and_then(|it| network.gateway_of(it.into())) {
+        Some(IpAddr::V6(gateway)) => Some(gateway),
+        _ => None,
+    };
     Joined {
         interface_name: Some(InterfaceName {
             src_name: container_end(&endpoint.id).as_str().to_owned(),
             dst_prefix: CONTAINER_PREFIX.to_owned(),
             dst_name: String::new(),
         }),
-        gateway: gateway.and_then(|it| if let std::net::IpAddr::V4(it) = it { Some(it) } else { None }),
-        gateway_ipv6: gateway_ipv6
-            .and_then(|it| if let std::net::IpAddr::V6(it) = it { Some(it) } else { None }),
+        gateway,
+        gateway_ipv6,
         static_routes: Vec::new(),
         // Whether there is a way out is the network's business: the engine shall not make one of its own.
         disable_gateway_service: gateway.is_none() && gateway_ipv6.is_none(),

@@ -13,7 +13,7 @@
 //! | while links are made | they are found half-made and finished, or removed if nobody needs them |
 //!
 //! A removal is never refused: the engine forgets what it has removed, whatever the answer is. What could not
-//! be taken down is taken down later, by [`Networks::repair`].
+//! be taken down is taken down later, by [`Networks::tidy`].
 
 mod calls;
 mod endpoints;
@@ -34,7 +34,6 @@ use tokio::sync::Mutex as Turn;
 use tracing::{error, warn};
 
 use super::firewall::{Firewall, Ports, Wanted};
-use super::link::LinkName;
 use super::script::Scripts;
 use crate::journal::Journal;
 use crate::run::{Entry, Holding};
@@ -139,11 +138,6 @@ impl Networks {
             host_link: is_bridge.then(|| wanted::host_end(endpoint).as_str().to_owned()),
             sandbox: known.sandbox.clone(),
         })
-    }
-
-    /// The names of the bridges that are ours, for whoever must leave them alone.
-    pub fn bridges(&self) -> Vec<LinkName> {
-        self.desk.state().networks.values().filter_map(|it| wanted::bridge_name(it)).collect()
     }
 }
 

@@ -57,9 +57,6 @@ pub(super) struct Endpoint {
     /// The file of the container's network namespace, while it has joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sandbox: Option<PathBuf>,
-    /// What a script has said that goes into the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) link: Option<String>,
     /// The ports that lead to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) published: Vec<Published>,
@@ -324,7 +321,6 @@ pub(super) mod tests {
             given: Interface { address: "10.1.0.2/24".parse().ok(), ..Interface::default() },
             added: Interface::default(),
             sandbox: None,
-            link: None,
             published: Vec::new(),
         }
     }

@@ -67,13 +67,25 @@ impl Upkeep {
 }
 
 impl Networks {
-    /// Makes of the host what it shall be: bridges that are gone are made again, links that nobody needs are
-    /// removed, and rules are put back. To be called at boathook's start, and when the engine has started or
-    /// reloaded. Calls may come meanwhile.
+    /// Makes of the host what it shall be after a boot: scripts are asked for their networks again, and all
+    /// that [`Networks::tidy`] does is done. To be called once, at boathook's start. Calls may come meanwhile.
     pub async fn repair(&self) {
-        let networks: Vec<_> = self.desk.state().networks.values().cloned().collect();
-        for network in networks {
-            self.desk.repair_network(&network).await;
+        for network in self.desk.networks() {
+            if network.script().is_some() {
+                self.desk.repair_network(&network).await;
+            }
+        }
+        self.tidy().await;
+    }
+
+    /// Puts right what others have changed: bridges that are gone are made again, links that nobody needs are
+    /// removed, and rules are put back. To be called when the engine has started or reloaded, and now and
+    /// then. Calls may come meanwhile.
+    pub async fn tidy(&self) {
+        for network in self.desk.networks() {
+            if matches!(network.settings.mode, Mode::Bridge(_)) {
+                self.desk.repair_network(&network).await;
+            }
         }
         self.desk.sweep().await;
         self.desk.repair_rules().await;
@@ -102,6 +114,10 @@ impl Networks {
 }
 
 impl Desk {
+    fn networks(&self) -> Vec<Arc<Network>> {
+        self.state().networks.values().cloned().collect()
+    }
+
     /// Repairs what could not be taken down before.
     pub(super) async fn catch_up(&self) {
         if self.upkeep.due.swap(false, Ordering::Relaxed) {
@@ -134,9 +150,6 @@ impl Desk {
     /// there any more cannot be had back: its other end has gone with it.
     async fn repair_link(&self, network: &Network, endpoint: &Endpoint) -> Result<(), LinkError> {
         let Some(spec) = self.owner.link(network, endpoint) else { return Ok(()) };
-        if !matches!(network.settings.mode, Mode::Bridge(_)) {
-            return Ok(());
-        }
         match link::find(&host_end(&endpoint.id)).await? {
             Some(_) => link::ensure(&spec).await,
             None => Ok(()),

@@ -77,15 +77,13 @@ impl Scene {
 
     /// Whether `container` reads what `server` answers when it asks at `address`.
     pub(super) fn says(&self, server: &str, container: &str, address: &str) -> bool {
-        let command = format!("wget -T 3 -q -O - http://{address}/");
-        self.inside(container, &command).is_some_and(|it| it == server)
+        self.inside(container, &request(address)).is_some_and(|it| it.lines().last() == Some(server))
     }
 
     /// Whether the host reads what `server` answers when it asks at `address`.
     pub(super) fn host_reads(&self, server: &str, address: &str) -> bool {
-        let url = format!("http://{address}/");
-        let output = self.sandbox.run(&["busybox", "wget", "-T", "3", "-q", "-O", "-", &url]);
-        output.status.success() && output.stdout.trim() == server
+        let output = self.sandbox.run(&["busybox", "sh", "-c", &request(address)]);
+        output.status.success() && output.stdout.lines().last() == Some(server)
     }
 
     /// What a command on the host prints.
@@ -141,6 +139,16 @@ impl Scene {
     pub(super) fn address(&self, container: &str) -> String {
         self.inspect(container, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
     }
+}
+
+/// A request to a server at `ADDRESS[:PORT]`. Busybox's own client of HTTP crashes where it is static.
+fn request(address: &str) -> String {
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (address, "80"),
+    };
+    let host = host.trim_matches(['[', ']']);
+    format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {host} {port}")
 }
 
 fn options() -> BoathookOptions<'static> {
