@@ -31,8 +31,7 @@ use crate::reconcile::{How, Plan, plan};
 /// of what an engine does for us is left to what happens just now.
 const LOOKS_MAX: usize = 16;
 
-/// How long the timer's comparison waits for the stream to tell a difference itself: the stream knows
-/// more of it.
+/// How long a comparison waits for the stream to tell a difference itself: the stream knows more of it.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// The first pause after a comparison that failed.
@@ -166,6 +165,7 @@ impl Reconciler {
         let mut plan = self.plan(following, how).await?;
         if how != How::Quick {
             owing.extend(plan.changed.iter().chain(&plan.unknown).cloned());
+            plan.missing = self.still_missing(following, plan.missing).await?;
         } else if !plan.is_empty() {
             sleep(SETTLED_AFTER).await;
             plan = self.plan(following, how).await?.and(&plan);
@@ -179,6 +179,21 @@ impl Reconciler {
             0 => Ok(()),
             count => Err(Incomplete::Looks { count }),
         }
+    }
+
+    /// Who of those is missing still, once the stream has had time to tell it itself: it may be behind the list,
+    /// and whoever is told to be gone has all of his life told by then, or never.
+    async fn still_missing(
+        &self,
+        following: &Following,
+        mut missing: Vec<Arc<str>>,
+    ) -> Result<Vec<Arc<str>>, Incomplete> {
+        if !missing.is_empty() {
+            sleep(SETTLED_AFTER).await;
+            let later = self.plan(following, How::Quick).await?;
+            missing.retain(|it| later.missing.contains(it));
+        }
+        Ok(missing)
     }
 
     /// Who has to be looked up, as of now.
