@@ -49,6 +49,9 @@ impl Desk {
             self.state().endpoints.remove(&endpoint.key());
             return Err(error.into());
         }
+        if admission == Admission::New && network.script().is_none() {
+            self.bury_predecessors(&endpoint).await;
+        }
         let made = match network.script() {
             Some(script) => self.script_makes_endpoint(script, &request).await,
             None => {
@@ -201,7 +204,7 @@ impl Desk {
         let endpoint = self.state().endpoint(key)?;
         let wanted: Result<Vec<_>, _> =
             bindings.iter().map(|it| port_request(it, bridge, &endpoint)).collect();
-        let published = self.ports().publish(endpoint.id.as_str(), &wanted?)?;
+        let published = self.reserve(key, &wanted?).await?;
         if published == endpoint.published {
             return self.place_rules().await;
         }

@@ -18,6 +18,7 @@
 mod calls;
 mod endpoints;
 mod failure;
+mod graves;
 mod networks;
 mod scripted;
 mod settings;

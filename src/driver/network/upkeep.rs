@@ -79,7 +79,7 @@ impl Networks {
     }
 
     /// Puts right what others have changed: bridges that are gone are made again, links that nobody needs are
-    /// removed, and rules are put back. To be called when the engine has started or reloaded, and now and
+    /// removed with those whose containers are gone, and rules are put back. To be called when the engine has started or reloaded, and now and
     /// then. Calls may come meanwhile.
     pub async fn tidy(&self) {
         for network in self.desk.networks() {
@@ -87,6 +87,7 @@ impl Networks {
                 self.desk.repair_network(&network).await;
             }
         }
+        self.desk.bury().await;
         self.desk.sweep().await;
         self.desk.repair_rules().await;
     }

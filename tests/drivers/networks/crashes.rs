@@ -35,7 +35,7 @@ fn what_was_taken_away_while_boathook_was_away_is_back(on: Generation) {
     scene.serve("other", "lan", &[]);
 
     scene.boathook.kill9();
-    scene.host("ip link del lan0; iptables -t nat -F; iptables -F; ip link add bhvffffffffffff type dummy");
+    scene.host("ip link del lan0; iptables -t nat -F; iptables -F; ip link add bhvffffffffffff type veth peer bhcffffffffffff");
     scene.start_boathook();
 
     scene.wait_until("the bridge to be back", |it| it.host_reads("web", "127.0.0.1:8080"));

@@ -9,7 +9,7 @@ use crate::every_engine::on_every_engine;
 on_every_engine!(containers_on_a_macvlan_reach_each_other_and_not_the_host);
 fn containers_on_a_macvlan_reach_each_other_and_not_the_host(on: Generation) {
     let Some(mut scene) = Scene::start(on) else { return };
-    scene.host("ip link add trunk0 type dummy; ip link set trunk0 up");
+    scene.host("ip link add trunk0 type veth peer trunk1; ip link set trunk0 up; ip link set trunk1 up");
     let options = ["--subnet", "10.92.0.0/24", "-o", "mode=macvlan", "-o", "parent=trunk0", "-o", "mtu=1400"];
     scene.network("lan", &options);
 
@@ -32,7 +32,7 @@ fn containers_on_a_macvlan_reach_each_other_and_not_the_host(on: Generation) {
 on_every_engine!(containers_on_an_ipvlan_share_an_address_of_hardware);
 fn containers_on_an_ipvlan_share_an_address_of_hardware(on: Generation) {
     let Some(scene) = Scene::start(on) else { return };
-    scene.host("ip link add trunk0 type dummy; ip link set trunk0 up");
+    scene.host("ip link add trunk0 type veth peer trunk1; ip link set trunk0 up; ip link set trunk1 up");
     if !scene.sandbox.run(&["ip", "link", "add", "try0", "link", "trunk0", "type", "ipvlan"]).status.success()
     {
         writeln!(io::stderr(), "skipped: the kernel has no ipvlan").expect("write to stderr");
