@@ -1,5 +1,6 @@
 //! The drivers: what they answer, and what they make of the host.
 
+mod addresses;
 mod errands;
 mod firewall;
 mod links;
