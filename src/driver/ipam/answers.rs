@@ -171,7 +171,7 @@ impl Ipam {
     /// until now is tried again.
     pub async fn compare(&self, seen: &[NetworkSeen], asked_at: Instant) {
         let now = Timestamp::now();
-        let writing = {
+        let (writing, scripted) = {
             let mut state = self.shared.state();
             let theirs = seen.iter().filter(|it| it.ours.is_none());
             state.others = theirs.flat_map(|it| it.subnets.iter().copied()).collect();
@@ -185,11 +185,18 @@ impl Ipam {
                 );
             }
             let is_nothing = rows.is_empty() && state.owed.is_empty();
-            (!is_nothing).then(|| self.shared.write(state, rows))
+            ((!is_nothing).then(|| self.shared.write(state, rows)), swept.scripted)
         };
         let Some(writing) = writing else { return };
         if let Err(error) = writing.await {
             warn!(%error, "what is held has changed, and cannot be written: it will be tried again");
+        }
+        for (origin, id, address) in scripted {
+            match (self.shared.scripted(&origin), address) {
+                (Ok(script), Some(address)) => script.release_address_quietly(&id, address).await,
+                (Ok(script), None) => script.release_pool_quietly(&id).await,
+                (Err(error), _) => warn!(pool = &*id, %error, "what was taken back is the script's still"),
+            }
         }
     }
 
@@ -211,8 +218,11 @@ impl Ipam {
             }
         }
         let granted = self.grant_pool(wish).await;
-        if let (Err(_), Some(script)) = (&granted, granted_by) {
-            script.release_pool_quietly().await;
+        // A script that wants to be told has called the pool something.
+        if let (Err(_), Some(script)) = (&granted, granted_by)
+            && let Some(id) = &script.id
+        {
+            script.release_pool_quietly(&id.as_str().into()).await;
         }
         granted
     }

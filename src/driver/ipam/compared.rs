@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::documents::Row;
 use super::pool::{Held, Role};
-use super::pools::{Known, LOCAL, PoolId, Pools};
+use super::pools::{Known, LOCAL, Origin, PoolId, Pools};
 use super::{MISSING_MAX, SWEPT_KEPT};
 
 /// A network as the engine lists it.
@@ -46,6 +46,8 @@ pub(super) struct Times {
 pub(super) struct Swept {
     pub(super) pools: Vec<PoolId>,
     pub(super) addresses: Vec<(PoolId, IpAddr)>,
+    /// The scripts to be told, each with an address of its pool, or of the pool itself.
+    pub(super) scripted: Vec<(Origin, PoolId, Option<IpAddr>)>,
     /// The rows that have changed by it.
     pub(super) rows: Vec<Row>,
 }
@@ -96,12 +98,16 @@ impl Pools {
                 let there: HashSet<IpAddr> = lists.into_iter().flatten().copied().collect();
                 let gone = known.sweep(&there, times);
                 swept.rows.extend(gone.iter().map(|it| Row::address(id, *it)));
+                if let Some(origin) = &known.origin {
+                    swept.scripted.extend(gone.iter().map(|it| (origin.clone(), id.clone(), Some(*it))));
+                }
                 swept.addresses.extend(gone.into_iter().map(|it| (id.clone(), it)));
             }
         }
         for id in &swept.pools {
             let known = self.remove(id).expect("it was there just now");
             swept.rows.extend(Row::all(id, &known));
+            swept.scripted.extend(known.origin.map(|it| (it, id.clone(), None)));
         }
         swept
     }

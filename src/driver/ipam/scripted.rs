@@ -86,8 +86,8 @@ impl Scripted<'_> {
     }
 
     /// Takes an answer of the script's back that came to nothing.
-    pub(super) async fn release_pool_quietly(&self) {
-        let request = json!({"PoolID": self.id}).to_string();
+    pub(super) async fn release_pool_quietly(&self, id: &PoolId) {
+        let request = json!({"PoolID": &**id}).to_string();
         if let Err(error) = self.release_pool(request.as_bytes()).await {
             warn!(%error, "a script has not taken back a pool that no network got");
         }

@@ -64,6 +64,13 @@ fn both_kinds_of_addresses_are_given(on: Generation) {
     let subnets = ["--subnet=10.78.0.0/24", "--subnet=fd00:78::/64", "--gateway=fd00:78::fe", "n"];
     world.docker(&[&create[..], &subnets].concat());
 
+    if let Generation::V28_5 = on {
+        world.docker(&[&create[..], &["by-default"]].concat());
+        let subnets = "{{range .IPAM.Config}}{{.Subnet}} {{end}}";
+        let given = world.docker(&["network", "inspect", "-f", subnets, "by-default"]);
+        assert_eq!(given, "10.201.0.0/24 fd62:6f61:7468::/64");
+        world.docker(&["network", "rm", "by-default"]);
+    }
     let v4 = world.run("c-a", &["--network", "n"]);
 
     let v6 = "{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}} {{.IPv6Gateway}}{{end}}";

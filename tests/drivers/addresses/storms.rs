@@ -64,7 +64,7 @@ fn take_and_give(pool: &str, caller: &mut Caller) -> Vec<Books> {
                 return vec![books];
             }
         }
-        if books.held.len() % 3 == 0 {
+        if books.held.len().is_multiple_of(3) {
             let address = books.held.swap_remove(books.held.len() / 2);
             if !caller.release(pool, &address) {
                 books.unknown = Some(address);
