@@ -1,8 +1,14 @@
 //! One call after the other, as the engine makes them.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use super::world::World;
+use super::world::{Caller, World};
+use crate::engine::wait_for;
+
+/// For the journal to notice that there is room: it tries again every few seconds.
+const ROOM_LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_engine_is_told_what_it_needs_to_know() {
@@ -50,6 +56,40 @@ fn what_is_held_outlives_a_kill_and_goes_with_its_pool() {
     assert_eq!(unknown, format!("no pool `{pool}`"));
     drop(caller);
     assert!(world.holdings().is_empty());
+}
+
+#[test]
+fn with_a_full_disk_nothing_is_given_and_what_is_given_back_is_written_when_there_is_room() {
+    let Some(mut world) = World::on_small_disk("{sticky: 0s}") else { return };
+    let mut caller = world.caller();
+    let pool = caller.pool("10.9.0.0/16");
+    let mut held: Vec<String> = Vec::new();
+    let give = |caller: &mut Caller| caller.address(&pool, "").expect("an answer");
+    held.extend(give(&mut caller));
+
+    world.fill_disk();
+    // What the store's log has room for still can be written.
+    let refusal = loop {
+        match give(&mut caller) {
+            Ok(address) => held.push(address),
+            Err(refusal) => break refusal,
+        }
+        assert!(held.len() < 20_000, "the journal is written to a full disk");
+    };
+    assert!(refusal.starts_with("the journal cannot be written"), "{refusal}");
+    for address in &held {
+        let answer = caller.call("ReleaseAddress", &json!({"PoolID": pool, "Address": address}));
+        assert!(answer.expect("an answer")["Error"].is_string(), "it is not on disk");
+    }
+    world.make_room();
+
+    let last = wait_for("room to be noticed", ROOM_LIMIT, || give(&mut caller).ok());
+    world.kill_boathook();
+    let mut caller = world.caller();
+    assert_eq!(caller.address(&pool, &last), Some(Err(format!("address {last} is in use"))));
+    for address in held.iter().filter(|it| **it != last) {
+        assert_eq!(caller.address(&pool, address), Some(Ok(address.clone())), "it was given back");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A host whose boathook gives out addresses, asked by an engine or over its socket.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -26,6 +27,32 @@ impl World {
     /// Without an engine. `None`: there can be no sandbox here.
     pub(super) fn alone(ipam: &str) -> Option<World> {
         Some(World::on(Sandbox::available()?, ipam))
+    }
+
+    /// Without an engine, and with a store on a disk of its own that is soon full.
+    pub(super) fn on_small_disk(ipam: &str) -> Option<World> {
+        let sandbox = Sandbox::available()?;
+        let state = sandbox.dir().join("state").display().to_string();
+        fs::create_dir(&state).expect("make a folder in the sandbox's");
+        let mounted = sandbox.run(&["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", &state]);
+        assert!(mounted.status.success(), "{}", mounted.stderr);
+        Some(World::on(sandbox, ipam))
+    }
+
+    /// Fills the disk of the store. What is written before it is noticed may have found room still.
+    pub(super) fn fill_disk(&self) {
+        let filler = self.filler();
+        let filled = self.sandbox.run(&["sh", "-c", "cat /dev/zero > \"$1\"; test -s \"$1\"", "sh", &filler]);
+        assert!(filled.status.success(), "{}", filled.stderr);
+    }
+
+    /// Makes room on the disk of the store.
+    pub(super) fn make_room(&self) {
+        assert!(self.sandbox.run(&["rm", &self.filler()]).status.success());
+    }
+
+    fn filler(&self) -> String {
+        self.sandbox.dir().join("state/filler").display().to_string()
     }
 
     /// With an engine of this generation, and an image.
