@@ -16,8 +16,8 @@
 //! - [`hook`]: what the operator declared. Pure.
 //! - [`run`]: one hook for one event, and what may follow what. Pure.
 //! - [`journal`]: what was planned, tried and concluded.
-//! - [`runner`]: one process, its contract, its end.
 //! - [`docker`]: the few Docker API calls that are made.
+//! - [`runner`]: one process, its contract, its end.
 //! - [`engine`]: from events to runs, from a gate's question to its verdict.
 //! - [`driver`]: networks, addresses and volumes, as the engine asks for them.
 //! - [`source`]: where Docker reaches us.

@@ -2,8 +2,8 @@
 //!
 //! Boathook starts it with an [`Order`] and, on descriptor [`REPORT_FD`], a pipe. It waits for
 //! nothing: it either becomes the script in a few system calls, or says on the pipe why not and
-//! exits. The order of the steps matters: limits are raised while there is the right to, groups
-//! change before the user, and what is left of capabilities goes last.
+//! exits. The order of the steps matters: limits are raised and namespaces entered while there is the
+//! right to, groups change before the user, and what is left of capabilities goes last.
 //!
 //! With other arguments it is the [reaper](reap), which boathook starts all processes by.
 
@@ -18,6 +18,7 @@ use std::process::{Command, ExitCode};
 
 use boathook::launch::{Identity, Order, OrderError, REPORT_FD, Resource, Rlimit, VARIABLE_PREFIX};
 use boathook::runner::{REAP, reap};
+use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Gid, Uid, close, setgroups, setresgid, setresuid};
 use rustix::process::Rlimit as KernelLimit;
 use rustix::thread::{CapabilitySet, CapabilitySets, clear_ambient_capability_set};
@@ -31,6 +32,8 @@ enum LaunchError {
     Order(#[from] OrderError),
     #[error("limit `{}`", .resource.name())]
     Limit { resource: Resource, source: io::Error },
+    #[error("enter the container's network")]
+    Network { source: io::Error },
     #[error("become user {uid}")]
     Become { uid: u32, source: io::Error },
     #[error("give away the capabilities of user {uid}")]
@@ -88,6 +91,9 @@ fn obey(order: &Order, event: &OsString) -> Result<(), LaunchError> {
     for limit in &order.rlimits {
         set(*limit).map_err(|errno| LaunchError::Limit { resource: limit.resource, source: errno.into() })?;
     }
+    if let Some(namespace) = &order.network {
+        enter(namespace).map_err(|source| LaunchError::Network { source })?;
+    }
     if let Some(identity) = &order.identity {
         let uid = identity.uid;
         change_to(identity).map_err(|errno| LaunchError::Become { uid, source: errno.into() })?;
@@ -102,6 +108,11 @@ fn obey(order: &Order, event: &OsString) -> Result<(), LaunchError> {
             .map_err(|errno| LaunchError::Privileges { source: errno.into() })?;
     }
     Ok(())
+}
+
+/// Nothing but the network is the container's: a host's program is run, and finds the host's files.
+fn enter(namespace: &str) -> io::Result<()> {
+    Ok(setns(File::open(namespace)?, CloneFlags::CLONE_NEWNET)?)
 }
 
 fn change_to(identity: &Identity) -> nix::Result<()> {

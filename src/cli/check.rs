@@ -1,5 +1,6 @@
 //! `boathook check`: is the configuration right, and what does it say?
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
@@ -8,7 +9,8 @@ use std::process::ExitCode;
 use super::table::{Give, Table, clipped};
 use super::words::count;
 use crate::config::{self, Config, Origin, Report, show_duration};
-use crate::hook::{Action, Cleanup, Command, Hook, Method, Mode, Request};
+use crate::hook::{Action, Cleanup, Hook, Method, Mode, Request};
+use crate::launch::Network;
 use crate::lifecycle::{Point, PointSet};
 
 /// How much is shown of what a hook does, in characters.
@@ -112,7 +114,7 @@ fn from(origin: &Origin) -> String {
 fn row(hook: &Hook) -> [String; 5] {
     let timeout = match &hook.action {
         Action::Deny { .. } => "-".to_owned(),
-        Action::Exec(_) | Action::Http(_) => show_duration(hook.deadline.limit),
+        Action::Exec(_) | Action::Inside(_) | Action::Http(_) => show_duration(hook.deadline.limit),
     };
     let does = match hook.mode {
         Mode::Enforce => action(&hook.action),
@@ -138,14 +140,18 @@ fn names(points: PointSet) -> Vec<&'static str> {
 fn action(action: &Action) -> String {
     match action {
         Action::Deny { message } => format!("denies: {message}"),
-        Action::Exec(command) => does(command),
+        Action::Exec(command) => match command.launch.network {
+            Network::Host => does(&command.argv),
+            Network::Container => format!("in the container's network {}", does(&command.argv)),
+        },
+        Action::Inside(inside) => format!("in container {} {}", inside.container, does(&inside.argv)),
         Action::Http(request) => asks(request),
     }
 }
 
 /// A command as one would say it.
-fn does(command: &Command) -> String {
-    let argv: Vec<_> = command.argv.iter().map(|it| it.to_string_lossy()).collect();
+fn does(argv: &[impl AsRef<OsStr>]) -> String {
+    let argv: Vec<_> = argv.iter().map(|it| it.as_ref().to_string_lossy()).collect();
     match argv.as_slice() {
         [name, flags, option, script] if name == "sh" && flags == "-eu" && option == "-c" => {
             format!("shell: {}", script.trim())
@@ -167,9 +173,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::{
-        Action, Cleanup, Command, Hook, Method, Origin, Point, Request, asks, does, from, row, row_of_cleanup,
+        Action, Cleanup, Hook, Method, Origin, Point, Request, asks, does, from, row, row_of_cleanup,
     };
-    use crate::hook::{Deadline, HookName, Retry};
+    use crate::hook::{Command, Deadline, HookName, Retry};
     use crate::launch::Launch;
 
     fn runs(argv: &[&str]) -> Command {
@@ -224,8 +230,8 @@ mod tests {
 
     #[test]
     fn a_script_is_shown_without_what_runs_it() {
-        assert_eq!(does(&runs(&["hooks/open.sh", "up"])), "runs hooks/open.sh up");
-        assert_eq!(does(&runs(&["sh", "-eu", "-c", "echo hi\n"])), "shell: echo hi");
+        assert_eq!(does(&["hooks/open.sh", "up"]), "runs hooks/open.sh up");
+        assert_eq!(does(&["sh", "-eu", "-c", "echo hi\n"]), "shell: echo hi");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use super::report::{Report, Wrong};
 use super::retry::{ATTEMPTS_MAX, Attempts};
 use super::shape::{Preset, Shape};
 use super::table::{Field, table};
-use super::{action, due, http};
+use super::within::{Place, WithinDraft};
+use super::{action, due, http, within};
 use crate::hook::{Action, Cleanup, Deadline, Retry};
 use crate::lifecycle::PointSet;
 
@@ -25,6 +26,9 @@ table! {
         shell: Shape::Text,
         /// The server that cleans up when it is sent the document.
         http: Shape::Table(HttpDraft::keys),
+        /// Where its program runs: on the `host`, on the host with the network of the container (`netns`), or
+        /// in a container that runs already. Without a word where that of the hook runs.
+        within as "in": Shape::Either(&[Shape::Words(|| within::WORDS.into()), Shape::Table(WithinDraft::keys)]),
         /// The points that make it due, the first that is reached; without a word the end of what the
         /// hook's own first point begins, mostly `post_stop`.
         at: Shape::OneOrMany(&Shape::Words(due::names)),
@@ -91,7 +95,8 @@ pub(super) fn resolve(
         Some(_) => None,
         None => due::resolve(field, draft.at.as_ref(), at, report),
     };
-    let action = draft.action(surroundings, setting, report);
+    let surroundings = draft.surroundings(hook, surroundings, due, report);
+    let action = draft.action(surroundings.as_ref(), setting, report);
     let deadline = draft.deadline(setting, report);
     let retry = draft.retry(report);
     own.and(draft.outline.sound())?;
@@ -117,6 +122,50 @@ fn take_out_the_hooks(node: &mut Node, report: &mut Report) -> Option<()> {
 }
 
 impl CleanupDraft {
+    /// How its program is set up: as that of the hook, if it does not say that it runs elsewhere.
+    fn surroundings(
+        &self,
+        hook: &HookDraft,
+        surroundings: Option<&Surroundings>,
+        due: Option<PointSet>,
+        report: &mut Report,
+    ) -> Option<Surroundings> {
+        let runs = self.exec.as_ref().or(self.shell.as_ref());
+        let place_of_hook = match &hook.within {
+            // What is wrong with it is in the report already.
+            Some(field) => within::read(field, report)?,
+            None => Place::Host,
+        };
+        let place = match &self.within {
+            Some(field) => within::read(field, report)?,
+            None => place_of_hook.clone(),
+        };
+        if let (Some(idle), None) = (&self.within, runs) {
+            let wrong = Wrong::new("no-effect", "`in` means nothing for an `http`: no program runs");
+            report.push(idle.key_span.clone(), wrong.help("remove it"));
+        }
+        if let (Some(field), Some(due), Some(program)) =
+            (self.within.as_ref().or(hook.within.as_ref()), due, runs)
+        {
+            // A place that is the hook's is told where it shows: at the program that would run there.
+            let at = Field {
+                key_span: self.within.as_ref().map_or(&program.key_span, |_| &field.key_span).clone(),
+                ..field.clone()
+            };
+            within::suits(&at, &place, due, report)?;
+        }
+        if !place.shares_programs_with(&place_of_hook)
+            && let Some(key) = hook.of_one_place().next()
+        {
+            let message =
+                format!("`{}` of a hook whose program and `cleanup` run in different places", key.key);
+            let wrong = Wrong::new("in", message);
+            report.push(key.key_span.clone(), wrong.help("let both run in one place, or remove it"));
+            return None;
+        }
+        Some(surroundings?.clone().at(&place))
+    }
+
     fn action(
         &self,
         surroundings: Option<&Surroundings>,
@@ -129,10 +178,11 @@ impl CleanupDraft {
                 format!("`{}` and `{}` in one `cleanup`: it does one thing", written[0].key, extra.key);
             report.push(extra.key_span.clone(), Wrong::new("actions", message).help("remove one of them"));
         }
+        let find = action::finder(surroundings, setting);
         let runs = |program: Option<Program>| program.and_then(|it| Some(surroundings?.exec(it)));
         let actions = [
-            self.exec.as_ref().map(|it| runs(action::exec(it, setting, report))),
-            self.shell.as_ref().map(|it| runs(action::shell(it, setting, report))),
+            self.exec.as_ref().map(|it| runs(action::exec(it, find, report))),
+            self.shell.as_ref().map(|it| runs(action::shell(it, find, report))),
             self.http.as_ref().map(|it| self.request(it, report)),
         ];
         if written.is_empty() {

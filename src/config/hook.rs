@@ -17,7 +17,8 @@ use super::shape::{NAME, Preset, Shape};
 use super::sharing::{ConcurrencyDraft, DebounceDraft};
 use super::table::{Field, table};
 use super::ties::{Manner, Tied};
-use super::{action, cleanup, condition, point, sharing};
+use super::within::{Place as Within, WithinDraft};
+use super::{action, cleanup, condition, point, sharing, within};
 use crate::hook::{Deadline, Hook, HookName, Mode, OnFailure, Retry};
 use crate::launch::Resource;
 use crate::lifecycle::{Point, PointSet};
@@ -34,7 +35,7 @@ table! {
     HookDraft, "a hook" {
         /// What messages, logs and the journal call it; no other hook of the file has the name.
         name: Shape::Matching(NAME),
-        /// The points of a life at which it runs. At `pre_` points docker waits for its answer.
+        /// The points of a life at which it runs. At `pre_` points and at `net_ready` docker waits for its answer.
         at: Shape::OneOrMany(&Shape::Words(|| Point::ALL.iter().map(|it| it.name()).collect())),
         /// Which of the events at these points it answers; all of them, if nothing is written.
         when: Shape::Table(ConditionDraft::keys),
@@ -70,6 +71,9 @@ table! {
         nested: Shape::Boolean => Preset::Flag(false),
         /// A file, or several, with `NAME=value` lines; relative to this file.
         env_file: Shape::OneOrMany(&Shape::Text),
+        /// Where its program runs: on the `host`, on the host with the network of the container (`netns`), or
+        /// in a container that runs already.
+        within as "in": Shape::Either(&[Shape::Words(|| within::WORDS.into()), Shape::Table(WithinDraft::keys)]) => Preset::Text(within::WORDS[0]),
         /// As whom it runs: a name or a number, and perhaps a group: `deploy`, `1000:1000`.
         user: Shape::Text,
         /// The directory in which it runs, relative to this file; without a word that of this file.
@@ -82,14 +86,14 @@ table! {
         no_new_privileges: Shape::Boolean => Preset::Flag(false),
     }
     later {
-        "in", "labels",
+        "labels",
     }
     synonyms {
         "run": "exec", "command": "exec", "cmd": "exec", "script": "shell", "message": "deny",
         "env": "environment", "on": "at", "event": "at", "events": "at", "point": "at", "points": "at",
         "if": "when", "match": "when", "filter": "when", "label": "when", "image": "when",
         "retries": "retry", "deadline": "timeout", "cwd": "working_dir", "workdir": "working_dir",
-        "ulimits": "rlimits", "limits": "rlimits", "environment_file": "env_file",
+        "ulimits": "rlimits", "limits": "rlimits", "where": "in", "inside": "in", "netns": "in", "container": "in", "environment_file": "env_file",
         "group": "concurrency", "parallelism": "concurrency", "throttle": "debounce", "batch": "debounce",
         "webhook": "http", "url": "http", "depends_on": "after", "needs": "after", "requires": "after", "order": "after",
     }
@@ -140,7 +144,8 @@ impl HookDraft {
         let name = self.name(report);
         let at = self.at(report);
         let when = condition::resolve(self.when.as_ref(), at, setting.host, report);
-        let surroundings = Surroundings::resolve(self, setting, report);
+        let place = self.place(at, report);
+        let surroundings = Surroundings::resolve(self, place.as_ref(), setting, report);
         let action = action::resolve(self, at, surroundings.as_ref(), setting, report);
         let cleanup = cleanup::resolve(self, at, surroundings.as_ref(), setting, report);
         let deadline = self.deadline(at, setting, report);
@@ -248,6 +253,23 @@ impl HookDraft {
         Some(Deadline { limit: limit?, grace: grace? })
     }
 
+    /// Where its program runs. Where no program of its own does, the word is for that of its clean-up.
+    fn place(&self, at: Option<PointSet>, report: &mut Report) -> Option<Within> {
+        let Some(field) = &self.within else { return Some(Within::Host) };
+        let place = within::read(field, report)?;
+        if place == Within::Netns && self.debounce.is_some() {
+            let message = "`in: netns` with `debounce`: its run belongs to no one container";
+            report.push(field.key_span.clone(), Wrong::new("in", message).help("remove one of the two"));
+            return None;
+        }
+        if let Some(at) = at
+            && (self.exec.is_some() || self.shell.is_some())
+        {
+            within::suits(field, &place, at, report)?;
+        }
+        Some(place)
+    }
+
     /// Without a word of the file: what a gate is for, and nothing elsewhere. A hook that has both
     /// kinds of points denies at its gates; outside of them there is nobody to deny.
     fn on_failure(&self, at: Option<PointSet>, report: &mut Report) -> Option<OnFailure> {
@@ -293,24 +315,24 @@ impl HookDraft {
 
     /// The keys of this hook that only mean something if it runs a program.
     pub(super) fn of_a_process(&self) -> impl Iterator<Item = &Field> {
-        [
-            &self.kill_after,
-            &self.environment,
-            &self.env_file,
-            &self.user,
-            &self.working_dir,
-            &self.umask,
-            &self.rlimits,
-            &self.no_new_privileges,
-        ]
-        .into_iter()
-        .flatten()
+        let keys = [&self.kill_after, &self.within, &self.environment, &self.env_file];
+        keys.into_iter().flatten().chain(self.of_one_place())
+    }
+
+    /// The keys of this hook that mean one thing on the host and another, or nothing, in a container.
+    pub(super) fn of_one_place(&self) -> impl Iterator<Item = &Field> {
+        [&self.user, &self.working_dir].into_iter().flatten().chain(self.of_the_host())
+    }
+
+    /// The keys of this hook that only mean something for a process on the host.
+    pub(super) fn of_the_host(&self) -> impl Iterator<Item = &Field> {
+        [&self.umask, &self.rlimits, &self.no_new_privileges].into_iter().flatten()
     }
 }
 
-/// Whether Docker waits for an answer at one of the points.
+/// Whether Docker waits for an answer at one of the points, if only about some things.
 pub(super) fn has_gate(at: PointSet) -> bool {
-    at.iter().any(Point::is_gate)
+    at.iter().any(Point::may_be_gate)
 }
 
 /// What is wrong with meaning `meant` by a failure at these points.

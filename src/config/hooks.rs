@@ -143,7 +143,7 @@ mod tests {
 
         let told = config.hooks.iter().map(|it| match &it.action {
             Action::Deny { message } => format!("{} {message}", it.name),
-            Action::Exec(_) | Action::Http(_) => unreachable!("all of them deny"),
+            Action::Exec(_) | Action::Inside(_) | Action::Http(_) => unreachable!("all of them deny"),
         });
         assert_eq!(told.collect::<Vec<_>>(), ["a d/2.yaml", "b c.yaml", "c d/1.yaml"]);
         let origin = &config.origins[&config.hooks[0].name];

@@ -31,7 +31,42 @@ pub(super) fn resolve(draft: &HookDraft, report: &mut Report) -> Option<Launch> 
     let rlimits = draft.rlimits.as_ref().map_or_else(|| Some(Vec::new()), |it| rlimits(it, report));
     let default = Launch::default().no_new_privileges;
     let privileges = report.parse_or(draft.no_new_privileges.as_ref(), default, scalar::boolean);
-    Some(Launch { user: user?, umask: umask?, rlimits: rlimits?, no_new_privileges: privileges? })
+    Some(Launch {
+        user: user?,
+        umask: umask?,
+        rlimits: rlimits?,
+        no_new_privileges: privileges?,
+        ..Launch::default()
+    })
+}
+
+/// As whom and where it runs in a container, by the words of that container; or `None` once everything
+/// wrong with it is in `report`.
+pub(super) fn in_container(
+    draft: &HookDraft,
+    report: &mut Report,
+) -> Option<(Option<String>, Option<String>)> {
+    for idle in draft.of_the_host() {
+        let message =
+            format!("`{}` means nothing in a container, which has its own from `docker run`", idle.key);
+        report.push(idle.key_span.clone(), Wrong::new("no-effect", message).help("remove it"));
+    }
+    let user = draft.user.as_ref().map(|it| report.parse(it, scalar::nonempty));
+    let working_dir = draft.working_dir.as_ref().map(|it| {
+        report.parse(it, |node| match scalar::nonempty(node)? {
+            path if path.starts_with('/') => Ok(path),
+            path => {
+                Err(Wrong::new("path", format!("is {}, which leads nowhere in a container", quoted(path)))
+                    .help(format!("write a path from the container's root, such as `/{path}`")))
+            }
+        })
+    });
+    let owned = |it: Option<Option<&str>>| match it {
+        Some(text) => text.map(|it| Some(it.to_owned())),
+        None => Some(None),
+    };
+    let (user, working_dir) = (owned(user), owned(working_dir));
+    draft.of_the_host().next().is_none().then_some((user?, working_dir?))
 }
 
 /// The directory that a program runs in, absolute: that of the file if nothing is written.

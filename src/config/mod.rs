@@ -52,6 +52,7 @@ mod table;
 mod ties;
 mod upkeep;
 mod volumes;
+mod within;
 mod written;
 
 use std::collections::BTreeMap;

@@ -4,11 +4,8 @@ use super::near::{listed, nearest};
 use super::node::Node;
 use super::report::{Report, Wrong, quoted};
 use super::scalar;
-use super::table::{Field, later};
+use super::table::Field;
 use crate::lifecycle::{Point, PointSet};
-
-/// Points that boathook knows and this version does not reach.
-const LATER: [&str; 3] = ["net_ready", "address.request", "address.release"];
 
 /// Words of docker's own event stream and command line, and the point where the same is seen.
 const SYNONYMS: [(&str, &str); 9] = [
@@ -49,14 +46,11 @@ pub(super) fn read_each(
 /// The point that `node` names.
 pub(super) fn point(node: &Node) -> Result<Point, Wrong> {
     let text = scalar::text(node)?;
-    if LATER.contains(&text) {
-        return Err(later(text));
-    }
     Point::from_name(text).ok_or_else(|| match SYNONYMS.iter().find(|(word, _)| *word == text) {
         Some((_, meant)) => unknown(text).help(format!("did you mean `{meant}`?")),
         None => {
             let names = Point::ALL.iter().copied().map(Point::name);
-            unknown(text).help(match nearest(text, names.clone().chain(LATER)) {
+            unknown(text).help(match nearest(text, names.clone()) {
                 Some(name) => format!("did you mean `{name}`?"),
                 // Those of a container's life: who means another kind is near one of its names.
                 None => format!("write {}", listed(names.filter(|it| !it.contains('.')), "or")),
@@ -71,14 +65,7 @@ fn unknown(text: &str) -> Wrong {
 
 #[cfg(test)]
 mod tests {
-    use super::{LATER, Point, SYNONYMS};
-
-    #[test]
-    fn a_point_is_either_reached_now_or_later() {
-        for name in LATER {
-            assert_eq!(Point::from_name(name), None, "{name}");
-        }
-    }
+    use super::{Point, SYNONYMS};
 
     #[test]
     fn every_synonym_leads_to_a_point() {

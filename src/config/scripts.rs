@@ -61,7 +61,7 @@ fn script(entry: &Entry, setting: &Setting<'_>, report: &mut Report) -> Option<S
     }
     let draft = ScriptDraft::read(&entry.value, report)?;
     let program = match &draft.exec {
-        Some(field) => action::exec(field, setting, report),
+        Some(field) => action::exec(field, setting.find, report),
         None => {
             let wrong = Wrong::new("missing", "this script does not say what is run");
             report.missing(&draft.outline, &["exec"], wrong.help("write `exec: [program, argument]`"));

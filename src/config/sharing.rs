@@ -90,7 +90,7 @@ pub(super) fn debounce(
 ) -> Option<Option<Debounce>> {
     let Some(field) = &draft.debounce else { return Some(None) };
     // What a `deny` is told about its `debounce` is that nothing runs.
-    let gate = at.filter(|_| draft.deny.is_none()).and_then(|it| it.iter().find(|it| it.is_gate()));
+    let gate = at.filter(|_| draft.deny.is_none()).and_then(|it| it.iter().find(|it| it.may_be_gate()));
     if let Some(gate) = gate {
         let message =
             format!("`debounce` at `{gate}`: docker waits there, and every call wants an answer of its own");

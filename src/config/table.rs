@@ -91,7 +91,7 @@ macro_rules! table {
     (
         $(#[$docs:meta])*
         $name:ident, $what:literal {
-            $($(#[doc = $doc:literal])* $key:ident $(: $shape:expr $(=> $preset:expr)?)?),+ $(,)?
+            $($(#[doc = $doc:literal])* $key:ident $(as $written:literal)? $(: $shape:expr $(=> $preset:expr)?)?),+ $(,)?
         }
         later { $($later:literal),* $(,)? }
         synonyms { $($word:literal: $meant:literal),* $(,)? }
@@ -110,7 +110,7 @@ macro_rules! table {
             pub(super) const KEYS: $crate::config::table::Keys = $crate::config::table::Keys {
                 what: $what,
                 now: &[$($crate::config::table::Key {
-                    name: stringify!($key),
+                    name: $crate::config::table::name_of!($key $($written)?),
                     doc: &[$($doc),*],
                     shape: $crate::config::table::first!($($shape)?),
                     preset: $crate::config::table::first!($($($preset)?)?),
@@ -135,7 +135,7 @@ macro_rules! table {
                 let mut draft = $name { outline, $($key: None),+ };
                 for field in fields {
                     match field.key {
-                        $(stringify!($key) => draft.$key = Some(field),)+
+                        $($crate::config::table::name_of!($key $($written)?) => draft.$key = Some(field),)+
                         other => unreachable!("`{other}` is no key of {}", $what),
                     }
                 }
@@ -145,6 +145,17 @@ macro_rules! table {
     };
 }
 pub(super) use table;
+
+/// The name of a key: as it is declared, or, where that is a word of Rust's, as it is written.
+macro_rules! name_of {
+    ($key:ident) => {
+        stringify!($key)
+    };
+    ($key:ident $written:literal) => {
+        $written
+    };
+}
+pub(super) use name_of;
 
 /// What was written, if anything.
 macro_rules! first {

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use docker_plugin_sdk::network::{EndpointId, NetworkId};
 use nix::unistd::{User, geteuid, gethostname};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -30,6 +31,7 @@ use crate::journal::{
 use crate::run::Holding;
 use crate::runner::{Left, Runner, Secrets, Settings};
 use crate::source::authorization::Gatekeeper;
+use crate::source::drivers::{self, Held, Points};
 use crate::source::events::EventSource;
 use crate::source::looks::{Looks, Watch};
 
@@ -55,6 +57,15 @@ impl CoreSettings {
     }
 }
 
+/// Networks, and the points that they reach.
+pub(super) type NetworkPoints = drivers::Networks<Networks>;
+
+/// Volumes, and the points that they reach.
+pub(super) type VolumePoints = drivers::Volumes<Volumes>;
+
+/// Addresses, and the points that they reach.
+pub(super) type AddressPoints = drivers::Addresses<Ipam>;
+
 /// The parts behind the plugin's socket, which nothing runs yet, and nothing is connected.
 pub(super) struct Core {
     engine: Engine,
@@ -62,6 +73,8 @@ pub(super) struct Core {
     looks: Looks,
     watch: Watch,
     docker: Docker,
+    /// The containers that Docker holds while it waits for a driver of ours.
+    held: Held,
     scripts: Scripts,
     /// Ours, and the name that the engine knows them by; `None`: they cannot be served, and calls wait.
     networks: Option<(Networks, String)>,
@@ -102,14 +115,14 @@ impl Core {
         let Store { journal, writer, mut remembered, wishes } = Store::from(store);
         let runs_dir = settings.state_dir.join("runs");
         let docker = Docker::at(&settings.docker, &Secrets::fresh())?;
-        let runner = Runner::new(Settings {
+        let runs_as = Settings {
             runs_dir: runs_dir.clone(),
             docker_host: settings.docker,
             home: home(),
             host: gethostname().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default(),
             output_bytes_max: settings.output_bytes_max,
-        })
-        .map_err(DaemonError::Runtime)?;
+        };
+        let runner = Runner::new(runs_as).map_err(DaemonError::Runtime)?.with_containers_of(docker.clone());
         // Without a store somebody else may be at work there.
         let left = match &writer {
             Some(_) => left(&runner, &settings.state_dir, &remembered),
@@ -148,28 +161,69 @@ impl Core {
             stopping: stopping.clone(),
         });
         let (looks, watch) = Looks::new(docker.clone(), engine.clone());
-        Ok(Core { engine, work, looks, watch, docker, scripts, networks, volumes, ipam, writer, stopping })
+        Ok(Core {
+            engine,
+            work,
+            looks,
+            watch,
+            docker,
+            held: Held::default(),
+            scripts,
+            networks,
+            volumes,
+            ipam,
+            writer,
+            stopping,
+        })
     }
 
     pub(super) fn gatekeeper(&self) -> Gatekeeper {
-        Gatekeeper::new(self.engine.clone(), self.docker.clone(), self.looks.clone(), self.ipam.clone())
+        Gatekeeper::new(
+            self.engine.clone(),
+            self.docker.clone(),
+            self.looks.clone(),
+            self.ipam.clone(),
+            self.held.clone(),
+        )
     }
 
-    pub(super) fn networks(&self) -> Option<Networks> {
-        self.networks.as_ref().map(|(networks, _)| networks.clone())
+    pub(super) fn networks(&self) -> Option<NetworkPoints> {
+        let (networks, _) = self.networks.clone()?;
+        let links = networks.clone();
+        let host_link = move |network: &NetworkId, endpoint: &EndpointId| {
+            links.place(network, endpoint).and_then(|it| it.host_link)
+        };
+        Some(drivers::Networks::new(networks, self.points(), host_link))
     }
 
-    pub(super) fn volumes(&self) -> Option<Volumes> {
-        self.volumes.clone()
+    pub(super) fn volumes(&self) -> Option<VolumePoints> {
+        Some(drivers::Volumes::new(self.volumes.clone()?, self.points()))
     }
 
-    pub(super) fn ipam(&self) -> Option<Ipam> {
-        self.ipam.clone()
+    pub(super) fn addresses(&self) -> Option<AddressPoints> {
+        Some(drivers::Addresses::new(self.ipam.clone()?, self.points()))
+    }
+
+    /// What the drivers' calls are points of.
+    fn points(&self) -> Points {
+        Points::new(self.engine.clone(), self.docker.clone(), self.looks.clone(), self.held.clone())
     }
 
     pub(super) fn start(self, parts: &mut Running, station: &Station) -> RunningCore {
-        let Core { engine, work, looks, watch, docker, scripts, networks, volumes, ipam, writer, stopping } =
-            self;
+        let Core {
+            engine,
+            work,
+            looks,
+            watch,
+            docker,
+            held: _,
+            scripts,
+            networks,
+            volumes,
+            ipam,
+            writer,
+            stopping,
+        } = self;
         let (events, reconciler) = EventSource::new(docker, looks, engine.clone());
         let (volume_watch, address_watch) = (reconciler.volume_watch(), reconciler.address_watch());
         let networks = networks.map(|(networks, plugin)| (networks, reconciler.network_watch(plugin)));

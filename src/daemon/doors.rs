@@ -24,12 +24,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::core::Core;
+use super::core::{AddressPoints, Core, NetworkPoints, VolumePoints};
 use super::door::Door;
 use crate::config::{Kind, Kinds};
 use crate::driver::ipam::Ipam;
-use crate::driver::network::Networks;
-use crate::driver::volume::Volumes;
 
 /// How long a call waits for a driver. The engine itself waits for a volume for 60 s
 /// (`daemon/volume/drivers/proxy.go` in moby), and whoever has typed a command not much longer.
@@ -38,9 +36,9 @@ const WAIT: Duration = Duration::from_secs(50);
 /// The ways in, one for each kind of plugin.
 pub(super) struct Doors {
     gate: Door,
-    networks: DriverDoor<Networks, network::Capabilities>,
-    addresses: DriverDoor<Ipam, ipam::Capabilities>,
-    volumes: DriverDoor<Volumes, volume::Capabilities>,
+    networks: DriverDoor<NetworkPoints, network::Capabilities>,
+    addresses: DriverDoor<AddressPoints, ipam::Capabilities>,
+    volumes: DriverDoor<VolumePoints, volume::Capabilities>,
 }
 
 impl Doors {
@@ -49,7 +47,7 @@ impl Doors {
         Doors {
             gate: Door::to(core.gatekeeper()),
             networks: DriverDoor::to(core.networks(), network::Capabilities::default()),
-            addresses: DriverDoor::to(core.ipam(), Ipam::CAPABILITIES),
+            addresses: DriverDoor::to(core.addresses(), Ipam::CAPABILITIES),
             volumes: DriverDoor::to(core.volumes(), volume::Capabilities::default()),
         }
     }
@@ -58,7 +56,7 @@ impl Doors {
     pub(super) fn lead_to(&self, core: &Core) {
         self.gate.lead_to(core.gatekeeper());
         self.networks.lead_to(core.networks());
-        self.addresses.lead_to(core.ipam());
+        self.addresses.lead_to(core.addresses());
         self.volumes.lead_to(core.volumes());
     }
 

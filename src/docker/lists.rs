@@ -200,7 +200,7 @@ impl PruneFilters {
     }
 }
 
-fn listed_container(container: ContainerSummary, now: Timestamp) -> Option<Listed> {
+pub(super) fn listed_container(container: ContainerSummary, now: Timestamp) -> Option<Listed> {
     // The others are links of the old kind: `/other/alias`.
     let names = container.names.unwrap_or_default();
     let name = names.iter().filter_map(|it| it.strip_prefix('/')).find(|it| !it.contains('/'));

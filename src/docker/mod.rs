@@ -7,6 +7,8 @@
 //! No API version is put in the path: each engine then speaks its newest, and only parts that all
 //! of 20.10 to 29 have are read. (bollard drops the version from the path, whatever it is set to.)
 
+mod endpoints;
+mod exec;
 mod lists;
 mod networks_of;
 mod networks_seen;
@@ -16,6 +18,7 @@ mod volumes_used;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -35,6 +38,8 @@ use crate::lifecycle::{EngineId, Observation};
 use crate::run::NESTED_HEADER;
 use translate::{instant, observation};
 
+pub use endpoints::NetworkSeen;
+pub use exec::{Attached, Exec, ExecState, Said};
 pub use lists::{NetworkKnown, VolumeKnown};
 pub use networks_seen::NetworkAddresses;
 pub use process::EngineProcess;
@@ -71,6 +76,12 @@ pub enum DockerError {
         /// How long it was waited for.
         limit: Duration,
     },
+    /// No container can be called that.
+    #[error("there is no container `{name}`")]
+    NoSuchContainer {
+        /// As it was written.
+        name: String,
+    },
     /// The answer lacks what every engine tells.
     #[error("docker's answer has no `{field}`")]
     Incomplete {
@@ -90,6 +101,8 @@ impl From<BollardError> for DockerError {
 pub struct Docker {
     client: Client,
     identity: Arc<ArcSwapOption<EngineId>>,
+    /// Whether it answers, as far as has been seen.
+    answers: Arc<AtomicBool>,
     secret: Arc<str>,
     socket: Arc<Path>,
 }
@@ -140,7 +153,8 @@ impl Docker {
             request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("boathook"));
             request
         });
-        Ok(Docker { client, identity: Arc::default(), secret: secret.into(), socket })
+        let (identity, answers) = (Arc::default(), Arc::default());
+        Ok(Docker { client, identity, answers, secret: secret.into(), socket })
     }
 
     /// Whether a call that shows `secret` is one of ours.
@@ -165,6 +179,17 @@ impl Docker {
         self.identity.load().as_deref().cloned()
     }
 
+    /// Whether the engine answers, as far as has been seen. While it starts it does not, and waits for its
+    /// plugins: then nobody must wait for it in their calls.
+    pub fn answers(&self) -> bool {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that the engine has gone away.
+    pub fn has_gone(&self) {
+        self.answers.store(false, Ordering::Relaxed);
+    }
+
     /// Asks the engine who it is: `GET /info`.
     ///
     /// # Errors
@@ -175,6 +200,7 @@ impl Docker {
         let id = info.id.filter(|it| !it.is_empty()).ok_or(DockerError::Incomplete { field: "ID" })?;
         let id = EngineId::new(&id);
         self.identity.store(Some(Arc::new(id.clone())));
+        self.answers.store(true, Ordering::Relaxed);
         let now = info.system_time.as_deref().and_then(instant);
         Ok(Identity { id, now: now.ok_or(DockerError::Incomplete { field: "SystemTime" })? })
     }

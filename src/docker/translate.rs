@@ -43,6 +43,11 @@ pub(super) fn observation(container: ContainerInspectResponse) -> Result<Observa
         pid: state.pid.and_then(|it| u32::try_from(it).ok()).filter(|it| *it != 0),
         netns: filled(networks.sandbox_key),
         created_at: container.created.map(|it| it.to_string()),
+        restart: host_config
+            .restart_policy
+            .and_then(|it| it.name)
+            .map(|it| it.to_string())
+            .filter(|it| !it.is_empty()),
     };
     Ok(Observation { facts, process })
 }
@@ -59,6 +64,7 @@ fn attachments(networks: HashMap<String, EndpointSettings>) -> Vec<NetworkAttach
             ip6: filled(endpoint.global_ipv6_address),
             mac: filled(endpoint.mac_address),
             gateway: filled(endpoint.gateway),
+            veth: None,
         })
         .collect();
     attachments.sort_by(|a, b| a.name.cmp(&b.name));

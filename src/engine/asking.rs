@@ -12,7 +12,7 @@ use super::work::{Done, Work};
 use super::{Rules, Standing};
 use crate::hook::{Action, Hook, Match, Mode};
 use crate::journal;
-use crate::lifecycle::{Event, Point, Question, Stage, Subject, Verdict};
+use crate::lifecycle::{Event, Point, Question, Stage, Subject, SubjectKind, Verdict};
 use crate::run::Conclusion;
 
 /// How many gates may run programs at once. Docker makes every client wait that is behind a gate;
@@ -38,6 +38,20 @@ impl Work {
         let _ = reply.send(verdict);
     }
 
+    /// The hooks that have not been asked about the same start before. Where a driver tells of a start that
+    /// a client has asked for they have been, but for those that a restart has put off.
+    fn left_to_ask(&self, question: &Question, hooks: Vec<Arc<Hook>>) -> Vec<Arc<Hook>> {
+        if question.point != Point::PreStart || !question.is_of_driver() {
+            return hooks;
+        }
+        let put_off = self.at_next_start.get(&question.subject).is_some_and(|it| !it.is_empty());
+        match (put_off, self.tracker.is_start_asked_for(&question.subject)) {
+            (true, _) => hooks.into_iter().filter(|it| it.cleanup.is_some()).collect(),
+            (false, true) => Vec::new(),
+            (false, false) => hooks,
+        }
+    }
+
     fn decide(&mut self, rules: &Rules, question: &Question, event: Event) -> Decision {
         let point = event.point;
         if rules.standing == Standing::Unconfigured {
@@ -45,11 +59,12 @@ impl Work {
         }
         let event = Arc::new(event);
         let mut matching = Vec::new();
-        for hook in rules.hooks.at(point).iter().filter(|it| !event.nested || it.nested) {
+        let hooks = rules.hooks.at(point).iter().filter(|it| !event.nested || it.nested).cloned().collect();
+        for hook in self.left_to_ask(question, hooks) {
             let matches = hook.when.matches(&event);
             match (matches, question.withheld, hook.mode) {
                 (Match::No, ..) => {}
-                (Match::Yes, None, _) => matching.push(hook.clone()),
+                (Match::Yes, None, _) => matching.push(hook),
                 (_, Some(withheld), Mode::Audit) => {
                     warn!(hook = %hook.name, %point, %withheld, "would have denied a call that cannot be read (audit)");
                 }
@@ -122,6 +137,9 @@ impl Work {
         }
         let runs: Vec<_> = hooks.iter().map(|hook| self.plan(hook, event)).collect();
         let limit = hooks.iter().map(|it| it.deadline.limit).sum::<Duration>().min(rules.gate_deadline);
+        if event.subject.kind == SubjectKind::Creation && question.is_of_driver() {
+            self.strangers.insert(event.subject.clone());
+        }
         let turn = self.lanes.push_gate(&event.subject);
         let gate = Gate {
             subject: event.subject.clone(),
@@ -131,7 +149,7 @@ impl Work {
             turn,
             reply,
             desk: self.desk.clone(),
-            awaited: self.await_call(event, &hooks, question.call),
+            awaited: self.await_call(event, &hooks, question.call, limit),
             rules,
             room: if self.gates < GATES_MAX { Room::Left } else { Room::Full },
             groups: self.groups.clone(),

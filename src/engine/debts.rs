@@ -44,6 +44,7 @@ pub(super) struct Pending {
 
 #[derive(Debug)]
 struct Open {
+    /// When it was let through, at the latest.
     since: Instant,
     calls: u32,
     looking: bool,
@@ -70,9 +71,13 @@ pub(super) enum Found {
 }
 
 impl Pending {
-    pub(super) fn open(&mut self, subject: &Subject, call: Option<u64>) {
-        let open = Open { since: Instant::now(), calls: 0, looking: false };
-        self.calls.entry(subject.clone()).or_insert(open).calls += 1;
+    /// A call about `subject` is let through after `within` at the latest.
+    pub(super) fn open(&mut self, subject: &Subject, call: Option<u64>, within: Duration) {
+        let since = Instant::now() + within;
+        let open = Open { since, calls: 0, looking: false };
+        let open = self.calls.entry(subject.clone()).or_insert(open);
+        open.calls += 1;
+        open.since = open.since.max(since);
         if let Some(call) = call.filter(|_| subject.kind == SubjectKind::Creation) {
             self.creations.entry(call).or_default().push(subject.clone());
         }
@@ -269,10 +274,16 @@ impl Work {
     }
 
     /// A gate has been asked: on what becomes of the call hangs what is set up behind it.
-    pub(super) fn await_call(&mut self, event: &Event, hooks: &[Arc<Hook>], call: Option<u64>) -> bool {
+    pub(super) fn await_call(
+        &mut self,
+        event: &Event,
+        hooks: &[Arc<Hook>],
+        call: Option<u64>,
+        limit: Duration,
+    ) -> bool {
         let awaited = hooks.iter().any(|it| it.cleanup.is_some()) && is_of_something_new(event.point);
         if awaited {
-            self.pending.open(&event.subject, call);
+            self.pending.open(&event.subject, call, limit);
         }
         awaited
     }
@@ -318,12 +329,15 @@ impl Work {
     /// What was asked for is there.
     pub(super) fn came_about(&mut self, asked_for: &Subject, subject: &Subject) {
         self.pending.forget(asked_for);
+        self.strangers.remove(asked_for);
         let moved = self.ledger.move_to(asked_for, subject);
         self.unit.extend(moved.into_iter().map(Entry::Debt));
     }
 
-    fn not_come_about(&mut self, asked_for: &Subject) {
+    /// What was asked for is not going to be there.
+    pub(super) fn not_come_about(&mut self, asked_for: &Subject) {
         self.pending.forget(asked_for);
+        self.strangers.remove(asked_for);
         match asked_for.kind {
             SubjectKind::Container => self.abort_ahead(asked_for),
             _ => {
@@ -415,7 +429,11 @@ async fn look(docker: &Docker, subject: &Subject, name: Option<&str>) -> Result<
                 let found = docker.inspect(name).await?;
                 named(found.as_ref().and_then(|it| it.facts.id.as_deref()), SubjectKind::Container)
             }
-            None => Found::NotCome,
+            // One that has started, of which only its endpoint is known.
+            None => {
+                let found = docker.container_at(&subject.id).await?;
+                named(found.as_deref(), SubjectKind::Container)
+            }
         },
         SubjectKind::Network => {
             let found = docker.network(&subject.id).await?;
@@ -425,11 +443,21 @@ async fn look(docker: &Docker, subject: &Subject, name: Option<&str>) -> Result<
             let found = docker.volume(&subject.id).await?;
             named(found.as_ref().and_then(|it| it.detail.name.as_deref()), SubjectKind::Volume)
         }
-        SubjectKind::Image | SubjectKind::Engine | SubjectKind::Call => Found::Come(subject.clone()),
+        SubjectKind::Address | SubjectKind::Image | SubjectKind::Engine | SubjectKind::Call => {
+            Found::Come(subject.clone())
+        }
     })
 }
 
 /// Whether a gate decides on something that may not come about.
 fn is_of_something_new(point: Point) -> bool {
-    matches!(point, Point::PreCreate | Point::PreStart | Point::NetworkPreCreate | Point::VolumePreCreate)
+    matches!(
+        point,
+        Point::PreCreate
+            | Point::PreStart
+            | Point::NetReady
+            | Point::VolumeMount
+            | Point::NetworkPreCreate
+            | Point::VolumePreCreate
+    )
 }

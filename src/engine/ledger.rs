@@ -345,7 +345,10 @@ pub(super) fn owes(run: &Run) -> bool {
 
 /// Whether everything that the subject owes is due with `point`.
 fn is_removal(point: Point) -> bool {
-    matches!(point, Point::PostRemove | Point::NetworkPostRemove | Point::VolumePostRemove)
+    matches!(
+        point,
+        Point::PostRemove | Point::NetworkPostRemove | Point::VolumePostRemove | Point::AddressRelease
+    )
 }
 
 fn payable(debt: &Debt) -> Payable {

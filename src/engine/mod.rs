@@ -17,6 +17,7 @@ mod memory;
 mod restarts;
 mod restored;
 mod sieve;
+mod strangers;
 mod telling;
 mod work;
 
@@ -121,6 +122,16 @@ enum Message {
     /// What is listened to has changed.
     Listen,
     Ask(Question, oneshot::Sender<Verdict>),
+    /// Tell when that container does not run any more.
+    Ended(Subject, oneshot::Sender<()>),
+    /// Which containers does the engine start by itself on that network?
+    Restarting(String, oneshot::Sender<Vec<Subject>>),
+    /// What is that container called?
+    Name(Subject, oneshot::Sender<Option<String>>),
+    /// That link of the host leads to that endpoint.
+    Link(String, Option<String>),
+    /// A container of which only an endpoint is known has not started, or is gone.
+    Left(Subject),
 }
 
 /// The parts that an engine is made of.
@@ -250,6 +261,39 @@ impl Engine {
             Ok(Err(_)) => rules.undecided(point, "stopped before it could decide"),
             Err(_) => rules.undecided(point, "no verdict in time"),
         }
+    }
+
+    /// Waits until the container does not run any more as far as is known, at most for `limit`.
+    pub async fn ended(&self, subject: &Subject, limit: Duration) {
+        let (reply, ended) = oneshot::channel();
+        self.tell(Message::Ended(subject.clone(), reply));
+        if timeout(limit, ended).await.is_err() {
+            warn!(%subject, "starts again, and its end has not been told");
+        }
+    }
+
+    /// The containers that the engine starts by itself, and that were on that network.
+    pub async fn restarting_on(&self, network: &str) -> Vec<Subject> {
+        let (reply, subjects) = oneshot::channel();
+        self.tell(Message::Restarting(network.to_owned(), reply));
+        subjects.await.unwrap_or_default()
+    }
+
+    /// The name of a container, as far as it is known.
+    pub async fn name_of(&self, subject: &Subject) -> Option<String> {
+        let (reply, name) = oneshot::channel();
+        self.tell(Message::Name(subject.clone(), reply));
+        name.await.ok().flatten()
+    }
+
+    /// Takes in which link of the host leads to an endpoint; `None`: none any more.
+    pub fn know_link(&self, endpoint: &str, link: Option<String>) {
+        self.tell(Message::Link(endpoint.to_owned(), link));
+    }
+
+    /// Takes in that a container of which only an endpoint is known has left that.
+    pub fn left(&self, stranger: Subject) {
+        self.tell(Message::Left(stranger));
     }
 
     /// The answer when the one who has to ask cannot even say what about.

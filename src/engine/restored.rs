@@ -159,7 +159,10 @@ impl Work {
             .map(|it| it.subject.clone())
             .collect();
         for subject in ahead {
-            self.pending.open(&subject, None);
+            self.pending.open(&subject, None, Duration::ZERO);
+            if subject.kind == SubjectKind::Creation {
+                self.strangers.insert(subject);
+            }
         }
     }
 

@@ -81,7 +81,7 @@ mod tests {
             facts: Arc::new(facts),
             observation: None,
             detail: None,
-            request: Arc::new(request),
+            request: Some(Arc::new(request)),
             withheld: None,
             call: None,
             at: Timestamp::UNIX_EPOCH,

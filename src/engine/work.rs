@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -79,6 +79,10 @@ pub struct Work {
     pub(super) unit: Vec<Entry>,
     /// What has to stay until that is on disk.
     pub(super) kept: Vec<Kept>,
+    /// Containers that have started, or are about to, and of which only an endpoint is known.
+    pub(super) strangers: HashSet<Subject>,
+    /// Who waits for the end of a container's passage.
+    pub(super) ends: Vec<(Subject, oneshot::Sender<()>)>,
     /// Signals were not taken in, for want of room in the journal.
     lost: bool,
     /// The journal is a copy of that engine's, and it is not known yet whether that is the one that is
@@ -177,6 +181,8 @@ impl Work {
             gathering: HashMap::new(),
             unit: Vec::new(),
             kept: Vec::new(),
+            strangers: HashSet::new(),
+            ends: Vec::new(),
             lost: false,
             copy: None,
             stopping,
@@ -255,6 +261,15 @@ impl Work {
             }
             Message::Listen => self.listen(),
             Message::Ask(question, reply) => self.ask(&question, reply),
+            Message::Ended(subject, reply) => self.wait_for_end(subject, reply),
+            // Whoever asked may have given up.
+            Message::Restarting(network, reply) => drop(reply.send(self.tracker.restarting_on(&network))),
+            Message::Name(subject, reply) => {
+                let name = self.tracker.life(&subject).and_then(|it| it.facts().name.clone());
+                drop(reply.send(name));
+            }
+            Message::Link(endpoint, link) => self.tracker.know_link(endpoint, link),
+            Message::Left(subject) => self.not_come_about(&subject),
         }
     }
 
@@ -270,6 +285,7 @@ impl Work {
         let (engine, cursor) = (signal.subject.engine.clone(), signal.at);
         let mark = signal.mark.or_else(|| self.is_followed_now(&signal).then_some(FOLLOWED));
         let read = mark.map(|mark| Entry::Read { engine, cursor, mark });
+        self.recognise(&signal);
         let answered = matches!(signal.saw, Saw::Answered(_)).then(|| signal.subject.clone());
         let events = self.tracker.see(signal);
         self.reach_all(events);
@@ -309,6 +325,11 @@ impl Work {
         debug!(point = %event.point, subject = %event.subject, container, cause = event.cause.name(), "reached");
         let event = Arc::new(event);
         match event.point {
+            // Whoever waited may have given up.
+            Point::PostStop => {
+                let subject = &event.subject;
+                self.ends.extract_if(.., |it| it.0 == *subject).for_each(|(_, told)| _ = told.send(()));
+            }
             Point::PostStart => self.set_up_after_restart(&event),
             Point::PostRemove => self.not_restarted(&event.subject),
             _ => {}

@@ -197,13 +197,13 @@ impl Test {
             // The engine's events tell labels of containers only.
             Test::Label(_) | Test::Project(_) | Test::Service(_) => {
                 matches!(of, Kind::Container)
-                    || (matches!(of, Kind::Network | Kind::Volume) && point.is_gate())
+                    || (matches!(of, Kind::Network | Kind::Volume) && point.asks_about_calls())
             }
             Test::Network(_) => matches!(of, Kind::Container | Kind::Network),
             Test::Mount(_) => matches!(of, Kind::Container | Kind::Volume),
             Test::Privileged(_) => matches!(of, Kind::Container),
             Test::ExitCode(_) | Test::Reason(_) => matches!(point, Point::PostStop | Point::PostRemove),
-            Test::User(_) | Test::Method(_) | Test::Path(_) => point.is_gate(),
+            Test::User(_) | Test::Method(_) | Test::Path(_) => point.asks_about_calls(),
             Test::Cause(_) | Test::Event(_) | Test::Host { .. } => true,
             Test::Any(_) | Test::All(_) | Test::Not(_) => true,
         }

@@ -1,7 +1,7 @@
 //! Where a clean-up falls due: after its set-up, in the order of one life.
 //!
 //! One life is that of a container from its creation to its removal with one passage in it, of a
-//! network or a volume from its creation to its removal, of the engine from its coming to its
+//! network or a volume from its creation to its removal, of an address from its request to its release, of the engine from its coming to its
 //! going. The next start begins another passage: what comes before in this order does not come
 //! after by coming round again.
 
@@ -62,6 +62,7 @@ enum Turn {
     Asked,
     Made,
     AskedToStart,
+    Readied,
     Started,
     Running,
     AskedToStop,
@@ -75,9 +76,12 @@ impl Turn {
     /// Points of images and of calls have no order that anything would follow.
     fn of(point: Point) -> Turn {
         match point {
-            Point::PreCreate | Point::NetworkPreCreate | Point::VolumePreCreate => Turn::Asked,
+            Point::PreCreate | Point::NetworkPreCreate | Point::VolumePreCreate | Point::AddressRequest => {
+                Turn::Asked
+            }
             Point::PostCreate | Point::NetworkPostCreate | Point::VolumePostCreate => Turn::Made,
             Point::PreStart => Turn::AskedToStart,
+            Point::NetReady => Turn::Readied,
             Point::PostStart | Point::DaemonStart => Turn::Started,
             Point::Healthy | Point::Unhealthy | Point::Pause | Point::Unpause | Point::Oom | Point::Exec => {
                 Turn::Running
@@ -90,7 +94,10 @@ impl Turn {
             // Told at the end of a passage, when it has ended, and before that when somebody asks for it.
             Point::NetworkDisconnect | Point::VolumeUnmount => Turn::Detached,
             Point::PreRemove | Point::NetworkPreRemove | Point::VolumePreRemove => Turn::AskedToRemove,
-            Point::PostRemove | Point::NetworkPostRemove | Point::VolumePostRemove => Turn::Removed,
+            Point::PostRemove
+            | Point::NetworkPostRemove
+            | Point::VolumePostRemove
+            | Point::AddressRelease => Turn::Removed,
             // No clean-up follows on these: see `NeverOwed`.
             Point::ImagePrePull
             | Point::ImagePostPull
@@ -116,7 +123,7 @@ impl NeverDue {
     /// What keeps clean-ups from falling due at `point`; `None` if nothing does.
     pub fn at(point: Point) -> Option<NeverDue> {
         match point {
-            _ if point.is_gate() => Some(NeverDue::Gate),
+            _ if point.may_be_gate() => Some(NeverDue::Gate),
             Point::Reconcile | Point::DebtGivenUp => Some(NeverDue::GoesOn),
             _ => None,
         }
@@ -144,6 +151,7 @@ fn last(point: Point) -> Option<Point> {
         SubjectKind::Container => Some(Point::PostRemove),
         SubjectKind::Network => Some(Point::NetworkPostRemove),
         SubjectKind::Volume => Some(Point::VolumePostRemove),
+        SubjectKind::Address => Some(Point::AddressRelease),
         _ => None,
     }
 }
@@ -162,6 +170,7 @@ impl Cleanup {
             Point::VolumePreCreate | Point::VolumePostCreate | Point::VolumePreRemove => {
                 Some(Point::VolumePostRemove)
             }
+            Point::AddressRequest => Some(Point::AddressRelease),
             Point::DaemonStart | Point::DaemonReload => Some(Point::DaemonStop),
             _ => None,
         };

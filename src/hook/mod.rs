@@ -160,6 +160,9 @@ impl Cleanup {
 pub enum Action {
     /// Runs a program. Nothing of the container is ever put in its arguments.
     Exec(Arc<Command>),
+    /// Runs a program in a container that runs already. Nothing of the container that the hook is for is
+    /// ever put in its arguments.
+    Inside(Arc<Inside>),
     /// Sends the document to a server.
     Http(Arc<Request>),
     /// Says no, without a process. Only at gates.
@@ -182,6 +185,21 @@ pub struct Command {
     pub environment: BTreeMap<String, String>,
     /// How its process is set up.
     pub launch: Launch,
+}
+
+/// A program and its arguments, to be run in a container, with what that container has and may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inside {
+    /// The container: its name, or the beginning of its id.
+    pub container: Arc<str>,
+    /// The program, as it is called in there, and its arguments.
+    pub argv: Vec<String>,
+    /// As whom it runs, as the container knows users; `None`: as the container's own process.
+    pub user: Option<String>,
+    /// An absolute path in the container; `None`: where the container's own process began.
+    pub working_dir: Option<String>,
+    /// Variables of the hook's own, added last.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// What is sent to a server. Nothing of the container is ever put into it, but for the body.

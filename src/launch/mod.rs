@@ -24,6 +24,20 @@ pub struct Launch {
     pub rlimits: Vec<Rlimit>,
     /// Whether it is kept from gaining rights by running a program that has more (`sudo`, `ping`).
     pub no_new_privileges: bool,
+    /// Whose network it sees.
+    #[serde(default)]
+    pub network: Network,
+}
+
+/// Whose network a process sees. Its files are the host's all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// The host's.
+    #[default]
+    Host,
+    /// That of the container that the hook runs for.
+    Container,
 }
 
 impl Launch {
@@ -35,7 +49,13 @@ impl Default for Launch {
     /// As for a hook that says nothing. Gaining rights stays possible, as everywhere else where it is
     /// not forbidden: a hook of the operator's own that calls `sudo` shall not fail by surprise.
     fn default() -> Launch {
-        Launch { user: None, umask: Launch::UMASK, rlimits: Vec::new(), no_new_privileges: false }
+        Launch {
+            user: None,
+            umask: Launch::UMASK,
+            rlimits: Vec::new(),
+            no_new_privileges: false,
+            network: Network::Host,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What `boathook-launch` is told: everything in numbers, in one line of text.
 //!
 //! ```text
-//! 1 uid=1000 gid=1000 groups=1000,27 nofile=64:128 core=0:- no-new-privileges
+//! 1 uid=1000 gid=1000 groups=1000,27 nofile=64:128 core=0:- no-new-privileges network=/proc/7/ns/net
 //! ```
 
 use std::fmt;
@@ -39,6 +39,8 @@ pub struct Order {
     pub rlimits: Vec<Rlimit>,
     /// Whether no program gives it more rights any more.
     pub no_new_privileges: bool,
+    /// The file of the network namespace that it enters; `None`: it stays where it is.
+    pub network: Option<String>,
 }
 
 /// Why a text is no order.
@@ -82,6 +84,7 @@ impl Order {
                     let ids = ids.split(',').filter(|it| !it.is_empty()).map(str::parse);
                     groups = Some(ids.collect::<Result<Vec<u32>, _>>().map_err(|_| error())?);
                 }
+                Some((NETWORK, path)) => order.network = Some(path.replace("%20", " ").replace("%25", "%")),
                 Some((name, limits)) => order.rlimits.push(rlimit(name, limits).ok_or_else(error)?),
                 None if word == NO_NEW_PRIVILEGES => order.no_new_privileges = true,
                 None => return Err(error()),
@@ -98,6 +101,7 @@ impl Order {
 }
 
 const NO_NEW_PRIVILEGES: &str = "no-new-privileges";
+const NETWORK: &str = "network";
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,6 +115,10 @@ impl fmt::Display for Order {
         }
         if self.no_new_privileges {
             write!(f, " {NO_NEW_PRIVILEGES}")?;
+        }
+        if let Some(path) = &self.network {
+            // A space would end the word.
+            write!(f, " {NETWORK}={}", path.replace('%', "%25").replace(' ', "%20"))?;
         }
         Ok(())
     }
@@ -145,6 +153,7 @@ mod tests {
             identity: Some(Identity { uid: 1000, gid: 4_294_967_294, groups: vec![27, 1000] }),
             rlimits: Resource::ALL.into_iter().enumerate().map(limit).collect(),
             no_new_privileges: true,
+            network: Some("/a b%20/netns".to_owned()),
         }
     }
 

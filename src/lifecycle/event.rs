@@ -48,6 +48,10 @@ pub struct Detail {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "VolumeDetail")]
     pub volume: Option<VolumeDetail>,
+    /// The address that is given away, or free again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "AddressDetail")]
+    pub address: Option<AddressDetail>,
     /// The image that is pulled, built or removed: its reference, or its digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -88,6 +92,20 @@ pub struct VolumeDetail {
     pub driver: Option<String>,
     /// Where it is mounted in the container.
     pub destination: Option<String>,
+}
+
+/// An address of a pool of boathook's, as far as an event tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Address")]
+pub struct AddressDetail {
+    /// The address, with the length of its prefix where that is told.
+    pub ip: Option<String>,
+    /// The id of the pool that it belongs to.
+    pub pool: Option<String>,
+    /// Whether it is that of a network's gateway; null when not known.
+    pub gateway: Option<bool>,
+    /// The hardware address of the endpoint that it is for, if Docker tells.
+    pub mac: Option<String>,
 }
 
 /// A clean-up, as far as an event tells.
@@ -232,8 +250,8 @@ pub struct Question {
     pub observation: Option<Box<Observation>>,
     /// What it is about besides its subject.
     pub detail: Option<Arc<Detail>>,
-    /// The call that asks.
-    pub request: Arc<Request>,
+    /// The call that asks; `None`: Docker has called one of our drivers.
+    pub request: Option<Arc<Request>>,
     /// Why the call could not be read as a whole, if it could not.
     pub withheld: Option<Withheld>,
     /// [`Call::key`](super::Call::key) of the call, if it is one that a [`Call`](super::Call) will tell of.
@@ -248,16 +266,30 @@ impl Question {
         Event {
             point: self.point,
             subject: self.subject.clone(),
-            passage: u32::from(self.point == Point::PreStart),
+            passage: u32::from(self.is_about_a_start()),
             at: self.at,
-            cause: Cause::Api,
+            cause: if self.is_of_driver() { Cause::Engine } else { Cause::Api },
             reason: None,
             exit: None,
             facts: self.facts.clone(),
             detail: self.detail.clone(),
-            request: Some(self.request.clone()),
+            request: self.request.clone(),
             nested: false,
         }
+    }
+
+    /// Whether it is asked for the passage that is about to begin.
+    pub fn is_about_a_start(&self) -> bool {
+        match self.point {
+            Point::PreStart | Point::NetReady => true,
+            Point::VolumeMount => self.is_of_driver(),
+            _ => false,
+        }
+    }
+
+    /// Whether Docker has called one of our drivers: it holds the container's lock until that has answered.
+    pub fn is_of_driver(&self) -> bool {
+        self.request.is_none()
     }
 
     /// Whether something may be known of the subject that the question itself does not tell: only containers

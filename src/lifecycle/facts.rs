@@ -43,6 +43,8 @@ pub struct Facts {
     pub netns: Option<String>,
     /// When the container was made, RFC 3339.
     pub created_at: Option<String>,
+    /// Its restart policy: `no`, `always`, `unless-stopped`, `on-failure`.
+    pub restart: Option<String>,
 }
 
 /// One network that a container is attached to.
@@ -63,6 +65,9 @@ pub struct NetworkAttachment {
     pub mac: Option<String>,
     /// The IPv4 gateway.
     pub gateway: Option<String>,
+    /// The link of the host that leads to the container; known on networks of boathook's own.
+    #[serde(default)]
+    pub veth: Option<String>,
 }
 
 /// One mount of a container.
@@ -91,6 +96,8 @@ pub struct Addresses<'a> {
     pub ip6: Option<&'a str>,
     /// The hardware address on the network of `ip`, or of `ip6` where there is no other.
     pub mac: Option<&'a str>,
+    /// The link of the host that leads there, if it is known.
+    pub veth: Option<&'a str>,
 }
 
 /// Whether the container runs, as far as keeping addresses is concerned.
@@ -125,6 +132,25 @@ impl Facts {
             ip: with_ip.and_then(|it| it.ip.as_deref()),
             ip6: with_ip6.and_then(|it| it.ip6.as_deref()),
             mac: with_ip.or(with_ip6).and_then(|it| it.mac.as_deref()),
+            veth: with_ip.or(with_ip6).and_then(|it| it.veth.as_deref()),
+        }
+    }
+
+    /// What is known once a driver has told where the container is about to be on a network: `told` has that
+    /// network alone, and the namespace of this start, if there is one yet.
+    pub(super) fn arrive(&mut self, told: &Facts) {
+        self.pid = told.pid;
+        self.netns.clone_from(&told.netns);
+        for place in told.networks.iter().flatten() {
+            let networks = self.networks.get_or_insert_default();
+            let is_same = |it: &NetworkAttachment| {
+                (it.network_id.is_some() && it.network_id == place.network_id) || it.name == place.name
+            };
+            match networks.iter_mut().find(|it| is_same(it)) {
+                // Where the engine cannot be asked a driver knows it by its id alone.
+                Some(known) => *known = NetworkAttachment { name: known.name.clone(), ..place.clone() },
+                None => networks.push(place.clone()),
+            }
         }
     }
 
@@ -150,6 +176,7 @@ impl Facts {
             pid,
             netns,
             created_at,
+            restart,
         } = newer;
         *self = Facts {
             id: id.or(self.id.take()),
@@ -167,6 +194,7 @@ impl Facts {
             pid: pid.or(self.pid),
             netns: netns.or(self.netns.take()),
             created_at: created_at.or(self.created_at.take()),
+            restart: restart.or(self.restart.take()),
         };
     }
 }
@@ -181,6 +209,12 @@ fn merge_networks(
         (None, newer) => return newer,
         (Some(known), Some(newer)) => (known, newer),
     };
+    // The engine does not tell which link leads to an endpoint.
+    let mut newer = newer;
+    for network in &mut newer {
+        let same = known.iter().find(|it| it.endpoint_id.is_some() && it.endpoint_id == network.endpoint_id);
+        network.veth = network.veth.take().or_else(|| same.and_then(|it| it.veth.clone()));
+    }
     if liveness == Liveness::Running {
         return Some(newer);
     }

@@ -4,7 +4,7 @@
 //! it, or make up for what it lost. `State.StartedAt` tells one stretch of running from the next,
 //! so that the same start or end, told twice, is one event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 
@@ -43,6 +43,9 @@ pub struct Life {
     bereft: bool,
     /// The ids of the networks that the stream has told of, and whether it is attached to them.
     attached: BTreeMap<String, bool>,
+    /// The volumes whose mounts a gate was asked about, and which the stream has yet to tell.
+    #[serde(default)]
+    mounts_asked: BTreeSet<String>,
     /// A start that the event stream has yet to tell.
     start_awaited: bool,
     /// An end that the event stream has yet to tell.
@@ -137,6 +140,7 @@ impl Life {
             nested: false,
             bereft: false,
             attached: BTreeMap::new(),
+            mounts_asked: BTreeSet::new(),
             start_awaited: false,
             end_awaited: false,
             name_awaited: None,
@@ -207,6 +211,18 @@ impl Life {
         }
     }
 
+    /// A driver has been told that it is about to start.
+    pub(super) fn arrives(&mut self, told: &Facts) {
+        let mut facts = (*self.facts).clone();
+        facts.arrive(told);
+        self.facts = Arc::new(facts);
+    }
+
+    /// A gate is asked whether a volume may be mounted for it: that it was is no news then.
+    pub(super) fn mount_is_asked(&mut self, volume: &str) {
+        self.mounts_asked.insert(volume.to_owned());
+    }
+
     pub(super) fn learn_for_want_of_better(&mut self, mut told: Facts) {
         if self.facts.labels.is_none() {
             told.learn((*self.facts).clone(), Liveness::NotRunning);
@@ -239,10 +255,12 @@ impl Life {
         reached: &mut Reached<'_>,
     ) {
         let network = detail.as_ref().and_then(|it| it.network.as_ref()).and_then(|it| it.id.clone());
+        let volume = detail.as_ref().and_then(|it| it.volume.as_ref()).and_then(|it| it.name.clone());
         let is_news = match (point, network) {
             (Point::NetworkConnect, Some(id)) => self.attached.insert(id, true) != Some(true),
             (Point::NetworkDisconnect, Some(id)) => self.attached.insert(id, false) != Some(false),
             (Point::Reconcile, _) => self.stage == Stage::Running,
+            (Point::VolumeMount, _) => volume.is_none_or(|it| !self.mounts_asked.remove(&it)),
             _ => true,
         };
         if is_news {
@@ -386,6 +404,14 @@ impl Life {
                 self.start = Some(Start::Exact(started_at));
             }
             _ => self.stage = Stage::Created,
+        }
+    }
+
+    /// It is about to start, so the passage before is over, although nobody has told that yet.
+    pub(super) fn starts_again(&mut self, at: Timestamp, reached: &mut Reached<'_>) {
+        if self.stage == Stage::Running {
+            self.end(Exit { code: None, at: Some(at) }, at, reached);
+            self.end_awaited = true;
         }
     }
 

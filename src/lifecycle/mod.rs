@@ -19,8 +19,8 @@ mod subject;
 mod tracker;
 
 pub use event::{
-    Cause, DebtDetail, Detail, Event, Exit, NetworkDetail, Question, Reason, Request, Verdict, VolumeDetail,
-    Withheld,
+    AddressDetail, Cause, DebtDetail, Detail, Event, Exit, NetworkDetail, Question, Reason, Request, Verdict,
+    VolumeDetail, Withheld,
 };
 pub use facts::{Addresses, Facts, Mount, NetworkAttachment};
 pub use known::{Known, KnownContainer, Listed, ListedState};

@@ -28,10 +28,10 @@ macro_rules! points {
                 }
             }
 
-            /// Whether Docker waits for an answer here, so that a hook may deny.
-            pub const fn is_gate(self) -> bool {
+            /// Who waits for an answer here.
+            const fn turn(self) -> Turn {
                 match self {
-                    $(Point::$point => matches!(Turn::$turn, Turn::Gate),)*
+                    $(Point::$point => Turn::$turn,)*
                 }
             }
 
@@ -47,17 +47,26 @@ macro_rules! points {
 
 /// Whether Docker waits.
 enum Turn {
-    Gate,
+    /// Always: it asks its authorization plugin about a call of the API.
+    Call,
+    /// Always: it has called one of our drivers.
+    Driver,
+    /// Where it has called one of our drivers. What other drivers do is told after the fact.
+    OurDriver,
+    /// Never.
     After,
 }
 
 points! {
     /// An API client asks for a container to be created. The container does not exist yet.
-    PreCreate = "pre_create", Gate, Container;
+    PreCreate = "pre_create", Call, Container;
     /// A container was created, by whomever.
     PostCreate = "post_create", After, Container;
-    /// An API client asks for a container to be started.
-    PreStart = "pre_start", Gate, Container;
+    /// An API client asks for a container to be started; or the engine starts it by itself, and it is on
+    /// a network of ours.
+    PreStart = "pre_start", Call, Container;
+    /// A container on a network of ours is about to run: its network is there, its process is not.
+    NetReady = "net_ready", Driver, Container;
     /// A container's process runs.
     PostStart = "post_start", After, Container;
     /// A container's health check succeeds, and did not before.
@@ -77,15 +86,15 @@ points! {
     /// A command was started in a container, a health check's included.
     Exec = "exec", After, Container;
     /// An API client asks for something that ends a running container.
-    PreStop = "pre_stop", Gate, Container;
+    PreStop = "pre_stop", Call, Container;
     /// A container's process ended, however it ended.
     PostStop = "post_stop", After, Container;
     /// An API client asks for a container to be removed. Removal by `--rm` is never asked about.
-    PreRemove = "pre_remove", Gate, Container;
+    PreRemove = "pre_remove", Call, Container;
     /// A container is gone.
     PostRemove = "post_remove", After, Container;
     /// An API client asks for a network to be created.
-    NetworkPreCreate = "network.pre_create", Gate, Network;
+    NetworkPreCreate = "network.pre_create", Call, Network;
     /// A network was created.
     NetworkPostCreate = "network.post_create", After, Network;
     /// A container was attached to a network. The subject is the container.
@@ -93,31 +102,36 @@ points! {
     /// A container was detached from a network. The subject is the container.
     NetworkDisconnect = "network.disconnect", After, Container;
     /// An API client asks for a network to be removed.
-    NetworkPreRemove = "network.pre_remove", Gate, Network;
+    NetworkPreRemove = "network.pre_remove", Call, Network;
     /// A network is gone.
     NetworkPostRemove = "network.post_remove", After, Network;
     /// An API client asks for a volume to be created. What a creation of a container makes is not asked about.
-    VolumePreCreate = "volume.pre_create", Gate, Volume;
+    VolumePreCreate = "volume.pre_create", Call, Volume;
     /// A volume was created.
     VolumePostCreate = "volume.post_create", After, Volume;
-    /// A volume was mounted for a container. The subject is the container.
-    VolumeMount = "volume.mount", After, Container;
+    /// A volume is mounted for a container: one of ours is about to be, any other was. The subject is
+    /// the container.
+    VolumeMount = "volume.mount", OurDriver, Container;
     /// A volume was unmounted. The subject is the container.
     VolumeUnmount = "volume.unmount", After, Container;
     /// An API client asks for a volume to be removed.
-    VolumePreRemove = "volume.pre_remove", Gate, Volume;
+    VolumePreRemove = "volume.pre_remove", Call, Volume;
     /// A volume is gone.
     VolumePostRemove = "volume.post_remove", After, Volume;
     /// An API client asks for an image to be pulled, imported or loaded.
-    ImagePrePull = "image.pre_pull", Gate, Image;
+    ImagePrePull = "image.pre_pull", Call, Image;
     /// An image was pulled, imported or loaded.
     ImagePostPull = "image.post_pull", After, Image;
     /// An API client asks for an image to be built.
-    ImagePreBuild = "image.pre_build", Gate, Image;
+    ImagePreBuild = "image.pre_build", Call, Image;
     /// An API client asks for an image, or a name of it, to be removed.
-    ImagePreRemove = "image.pre_remove", Gate, Image;
+    ImagePreRemove = "image.pre_remove", Call, Image;
     /// An image is gone.
     ImagePostRemove = "image.post_remove", After, Image;
+    /// An address of a pool of ours is about to be given away.
+    AddressRequest = "address.request", Driver, Address;
+    /// An address of a pool of ours is free again.
+    AddressRelease = "address.release", After, Address;
     /// The engine was found: at boathook's own start, and after the engine has been away.
     DaemonStart = "daemon.start", After, Engine;
     /// The engine has read its configuration again.
@@ -131,7 +145,7 @@ points! {
     /// clean-up is owed for.
     DebtGivenUp = "debt.given_up", After, Container;
     /// Any call of the Engine API.
-    Api = "api", Gate, Call;
+    Api = "api", Call, Call;
 }
 
 impl Point {
@@ -140,10 +154,49 @@ impl Point {
         Point::ALL.iter().copied().find(|point| point.name() == name)
     }
 
-    /// Whether a container's process may be running when the point is reached after the fact, so
-    /// that stopping it makes sense.
+    /// Whether Docker waits for an answer here whatever reaches it, so that a hook may deny.
+    pub const fn is_gate(self) -> bool {
+        matches!(self.turn(), Turn::Call | Turn::Driver)
+    }
+
+    /// Whether there are things for which Docker waits here.
+    pub const fn may_be_gate(self) -> bool {
+        !matches!(self.turn(), Turn::After)
+    }
+
+    /// Whether a call of the API is asked about here.
+    pub const fn asks_about_calls(self) -> bool {
+        matches!(self.turn(), Turn::Call)
+    }
+
+    /// Whether the network namespace of the container that reaches it can be there.
+    pub const fn may_have_namespace(self) -> bool {
+        matches!(
+            self,
+            Point::NetReady
+                | Point::PostStart
+                | Point::Healthy
+                | Point::Unhealthy
+                | Point::Pause
+                | Point::Unpause
+                | Point::Rename
+                | Point::Update
+                | Point::Oom
+                | Point::Exec
+                | Point::PreStop
+                | Point::NetworkConnect
+                | Point::NetworkDisconnect
+                | Point::Reconcile
+        )
+    }
+
+    /// Whether a container's process may be running when the point is reached, or right after, so that
+    /// stopping it makes sense.
     pub const fn may_run(self) -> bool {
-        matches!(self, Point::PostStart | Point::Healthy | Point::Unhealthy | Point::Reconcile)
+        matches!(
+            self,
+            Point::NetReady | Point::PostStart | Point::Healthy | Point::Unhealthy | Point::Reconcile
+        )
     }
 }
 
@@ -260,11 +313,19 @@ mod tests {
     }
 
     #[test]
-    fn gates_are_what_comes_before_the_fact_and_the_api_as_a_whole() {
+    fn calls_are_asked_about_before_the_fact_and_at_the_api_as_a_whole() {
         for point in Point::ALL {
             let before = point.name().split('.').next_back().is_some_and(|it| it.starts_with("pre_"));
-            assert_eq!(point.is_gate(), before || *point == Point::Api, "{point}");
+            assert_eq!(point.asks_about_calls(), before || *point == Point::Api, "{point}");
         }
+    }
+
+    #[test]
+    fn our_drivers_have_gates_of_their_own() {
+        let driven = Point::ALL.iter().filter(|it| it.may_be_gate() && !it.asks_about_calls());
+
+        let driven: Vec<_> = driven.map(|it| (it.name(), it.is_gate())).collect();
+        assert_eq!(driven, [("net_ready", true), ("volume.mount", false), ("address.request", true)]);
     }
 
     #[test]

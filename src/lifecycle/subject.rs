@@ -31,12 +31,15 @@ impl fmt::Display for EngineId {
 pub enum SubjectKind {
     /// A container; its id is Docker's 64 hexadecimal digits.
     Container,
-    /// An asked-for creation of a container that has no id yet; its id is made by us.
+    /// A container whose id is not known yet: one that is asked for, whose id is made by us; or one that
+    /// starts and cannot be identified, whose id is that of its endpoint.
     Creation,
     /// A network. Its id is Docker's, or the name by which a caller asks for it.
     Network,
     /// A volume; its id is its name.
     Volume,
+    /// An address of a pool of ours; its id is the address itself.
+    Address,
     /// An image; its id is what it is called where it is met: a reference, or a digest.
     Image,
     /// The engine itself; its id is empty.
@@ -52,6 +55,7 @@ impl SubjectKind {
             SubjectKind::Container | SubjectKind::Creation => "container",
             SubjectKind::Network => "network",
             SubjectKind::Volume => "volume",
+            SubjectKind::Address => "address",
             SubjectKind::Image => "image",
             SubjectKind::Engine => "engine",
             SubjectKind::Call => "call",

@@ -14,7 +14,7 @@ use super::calls::Calls;
 use super::gone::Gone;
 use super::known::{Known, KnownContainer};
 use super::life::{Life, Reached, Stage};
-use super::signal::{Call, Process, Saw, Signal, Source, Turn};
+use super::signal::{Call, CallKind, Process, Saw, Signal, Source, Turn};
 use super::{Cause, EngineId, Event, Exit, Point, Question, Subject, SubjectKind};
 
 /// How long a new container waits for the answer that tells whether a hook made it. The engine
@@ -31,6 +31,8 @@ pub struct Tracker {
     parked: HashMap<Subject, Vec<Signal>>,
     gone: Gone,
     volumes: HashSet<Subject>,
+    /// The links of the host that lead to endpoints of ours, by the ids of those.
+    links: HashMap<String, String>,
     /// Since when all that happens on an engine is told; what is older was before anybody looked.
     /// Before it is known a container is taken as it is found.
     since: HashMap<EngineId, Timestamp>,
@@ -40,7 +42,11 @@ pub struct Tracker {
 
 impl Tracker {
     /// Takes in what was seen, and tells the points that have been reached by it, in order.
-    pub fn see(&mut self, signal: Signal) -> Vec<Event> {
+    pub fn see(&mut self, mut signal: Signal) -> Vec<Event> {
+        let networks = signal.observation.iter_mut().filter_map(|it| it.facts.networks.as_mut()).flatten();
+        for network in networks.filter(|it| it.veth.is_none()) {
+            network.veth = network.endpoint_id.as_ref().and_then(|it| self.links.get(it)).cloned();
+        }
         if self.gone.contains(&signal.subject) {
             return Vec::new();
         }
@@ -84,6 +90,7 @@ impl Tracker {
                 observation: Some(observation.clone()),
                 ..Signal::new(question.subject.clone(), Source::Authorization, question.at, Saw::Changed)
             }),
+            None if question.is_of_driver() => self.arrives(question),
             None => Vec::new(),
         };
         let mut asked = question.event();
@@ -94,6 +101,44 @@ impl Tracker {
             asked.nested = life.is_nested();
         }
         (before, asked)
+    }
+
+    /// A driver has been told that a container starts. The points that turn out to have been reached before.
+    fn arrives(&mut self, question: &Question) -> Vec<Event> {
+        let subject = &question.subject;
+        if !question.is_about_a_start() {
+            return Vec::new();
+        }
+        let Some(mut life) = self.lives.remove(subject) else { return Vec::new() };
+        let (source, calls) = (Source::Reconcile, &mut self.calls);
+        let mut reached = Reached { subject, source, calls, events: Vec::new() };
+        life.starts_again(question.at, &mut reached);
+        let events = reached.events;
+        let volume = question.detail.as_ref().and_then(|it| it.volume.as_ref()?.name.as_deref());
+        match volume.filter(|_| question.point == Point::VolumeMount) {
+            Some(volume) => life.mount_is_asked(volume),
+            None => life.arrives(&question.facts),
+        }
+        self.lives.insert(subject.clone(), life);
+        self.changed.insert(subject.clone());
+        events
+    }
+
+    /// Whether an API client has asked for the container to be started, and has not been answered yet.
+    pub fn is_start_asked_for(&self, subject: &Subject) -> bool {
+        let name = self.lives.get(subject).and_then(|it| it.facts().name.clone());
+        self.calls.find(&[CallKind::Start, CallKind::Restart], &subject.id, name.as_deref()).is_some()
+    }
+
+    /// The containers that the engine starts by itself, by their restart policy, and that were on `network`.
+    pub fn restarting_on(&self, network: &str) -> Vec<Subject> {
+        let is_on = |life: &Life| {
+            let networks = life.facts().networks.iter().flatten();
+            networks.into_iter().any(|it| it.network_id.as_deref() == Some(network))
+        };
+        let restarts = |life: &Life| life.facts().restart.as_deref().is_some_and(|it| it != "no");
+        let of = self.lives.iter().filter(|(_, life)| is_on(life) && restarts(life));
+        of.map(|(subject, _)| subject.clone()).collect()
     }
 
     /// Goes on with what was remembered of containers: whatever happens to them, or to others of their
@@ -197,6 +242,14 @@ impl Tracker {
             nested: false,
         };
         if is_news { vec![event] } else { Vec::new() }
+    }
+
+    /// A driver of ours has made the link that leads to an endpoint, or, with `None`, removed it.
+    pub fn know_link(&mut self, endpoint: String, link: Option<String>) {
+        match link {
+            Some(link) => drop(self.links.insert(endpoint, link)),
+            None => drop(self.links.remove(&endpoint)),
+        }
     }
 
     /// Volumes that were there before anybody looked.

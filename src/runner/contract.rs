@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::Settings;
 use super::files::AttemptFiles;
 use super::secrets::header_line;
-use crate::hook::Action;
+use crate::hook::{Action, Inside};
 use crate::launch::Person;
 use crate::lifecycle::{Cause, Detail, Event, Facts, Mount, NetworkAttachment, Point, Reason, SubjectKind};
 use crate::run::{NESTED_HEADER, Phase, Run};
@@ -58,7 +58,7 @@ impl Attempt<'_> {
 /// `HOOK_EVENT_FILE` names: version 1.
 ///
 /// A value that is not known is null. Every key is always there, except for `network`, `volume`,
-/// `image`, `command`, `old_name` and `debt`, which are there at the points that are about one, and
+/// `address`, `image`, `command`, `old_name` and `debt`, which are there at the points that are about one, and
 /// `events` and `more_events`, which a hook with `debounce` is told instead of a subject. Later releases may
 /// add keys, and words to `point`, `phase`, `cause`, `reason` and `outcome`, without a new version: pass over
 /// what you do not know.
@@ -76,8 +76,9 @@ pub struct Document<'a> {
     attempt: u32,
     /// The name of the hook in the configuration.
     hook: &'a str,
-    /// The point that was reached; for a clean-up, the one that made it due. At gates, which are `api`
-    /// and those with `pre_` in their names, Docker waits for the hook, which may deny.
+    /// The point that was reached; for a clean-up, the one that made it due. At gates, which are `api`,
+    /// those with `pre_` in their names, `net_ready`, `address.request`, and `volume.mount` of boathook's own
+    /// volumes, Docker waits for the hook, which may deny.
     #[schemars(extend("enum" = Point::ALL.iter().map(|it| it.name()).collect::<Vec<_>>()))]
     point: &'a str,
     /// Which half of the hook this is.
@@ -163,7 +164,7 @@ struct EventDocument<'a> {
 #[schemars(rename = "Subject")]
 struct SubjectDocument<'a> {
     /// What kind of thing it is.
-    #[schemars(extend("enum" = ["container", "network", "volume", "image", "engine", "call"]))]
+    #[schemars(extend("enum" = ["container", "network", "volume", "address", "image", "engine", "call"]))]
     kind: &'a str,
     /// Docker's id of it, or its name where Docker has no other; null before it exists, and for what
     /// has none.
@@ -333,7 +334,7 @@ impl<'a> ContainerDocument<'a> {
 
 /// The whole environment of an attempt. Nothing is inherited.
 pub(super) fn environment(attempt: &Attempt<'_>, files: &AttemptFiles) -> Vec<(OsString, OsString)> {
-    let Attempt { run, number, deadline, settings, person: _, secret } = *attempt;
+    let Attempt { run, settings, secret, .. } = *attempt;
     let mut variables = Variables(Vec::with_capacity(40));
     variables.set("PATH", HOST_PATH);
     variables.set_os("HOME", attempt.home().as_os_str().to_owned());
@@ -341,26 +342,27 @@ pub(super) fn environment(attempt: &Attempt<'_>, files: &AttemptFiles) -> Vec<(O
     variables.set_os("DOCKER_CONFIG", files.docker_config().as_os_str().to_owned());
     variables.set("DOCKER_CUSTOM_HEADERS", format!("{NESTED_HEADER}={secret}"));
     variables.set("HOOK_API_HEADER", header_line(secret));
-    variables.set("HOOK_CONTRACT", CONTRACT.to_string());
-    variables.set("HOOK_NAME", run.hook.name.as_str());
-    variables.set("HOOK_POINT", run.event.point.name());
-    variables.set("HOOK_PHASE", run.phase.name());
-    variables.set("HOOK_RUN_ID", run.id.as_str());
-    variables.set("HOOK_ATTEMPT", number.to_string());
-    variables.set("HOOK_CAUSE", run.event.cause.name());
-    variables.set_known("HOOK_REASON", run.event.reason.filter(|_| run.batch.is_none()).map(Reason::name));
-    variables.set("HOOK_DEADLINE", deadline.as_second().to_string());
-    variables.set("HOOK_HOST", &settings.host);
     variables.set_os("HOOK_EVENT_FILE", files.event().as_os_str().to_owned());
-    if run.batch.is_none() {
-        variables.describe(&run.event);
-    }
+    variables.tell(attempt);
     if let Action::Exec(command) = &run.hook.action {
         for (name, value) in &command.environment {
             variables.set(name, value);
         }
     }
     variables.0
+}
+
+/// What an attempt in a container finds in its environment beside what the container gives. Paths of the
+/// host mean nothing there, and the right to pass gates stays on the host.
+pub(super) fn environment_inside(attempt: &Attempt<'_>, inside: &Inside) -> Vec<String> {
+    let mut variables = Variables(Vec::with_capacity(40));
+    variables.tell(attempt);
+    for (name, value) in &inside.environment {
+        variables.set(name, value);
+    }
+    let last: BTreeMap<OsString, OsString> = variables.0.into_iter().collect();
+    let text = |it: &OsString| it.to_string_lossy().into_owned();
+    last.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect()
 }
 
 struct Variables(Vec<(OsString, OsString)>);
@@ -384,6 +386,24 @@ impl Variables {
         self.0.push((name.into(), value));
     }
 
+    /// Which attempt this is, and what it is for.
+    fn tell(&mut self, attempt: &Attempt<'_>) {
+        let Attempt { run, number, deadline, settings, .. } = *attempt;
+        self.set("HOOK_CONTRACT", CONTRACT.to_string());
+        self.set("HOOK_NAME", run.hook.name.as_str());
+        self.set("HOOK_POINT", run.event.point.name());
+        self.set("HOOK_PHASE", run.phase.name());
+        self.set("HOOK_RUN_ID", run.id.as_str());
+        self.set("HOOK_ATTEMPT", number.to_string());
+        self.set("HOOK_CAUSE", run.event.cause.name());
+        self.set_known("HOOK_REASON", run.event.reason.filter(|_| run.batch.is_none()).map(Reason::name));
+        self.set("HOOK_DEADLINE", deadline.as_second().to_string());
+        self.set("HOOK_HOST", &settings.host);
+        if run.batch.is_none() {
+            self.describe(&run.event);
+        }
+    }
+
     fn describe(&mut self, event: &Event) {
         let facts = &event.facts;
         let subject = SubjectDocument::of(event);
@@ -400,6 +420,7 @@ impl Variables {
         self.set_known("CONTAINER_IP", addresses.ip);
         self.set_known("CONTAINER_IP6", addresses.ip6);
         self.set_known("CONTAINER_MAC", addresses.mac);
+        self.set_known("CONTAINER_VETH", addresses.veth);
         self.set_known("CONTAINER_NETWORKS", facts.networks.as_deref().and_then(names));
         self.set_known("CONTAINER_PID", facts.pid.map(|it| it.to_string()));
         self.set_known("CONTAINER_NETNS", facts.netns.as_deref());

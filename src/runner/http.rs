@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -22,7 +22,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service as _;
 
-use super::files::shortened;
+use super::kept::{Kept, locked};
 use crate::hook;
 use crate::run::{Captured, Outcome, Output};
 
@@ -216,79 +216,10 @@ async fn converse(
     }
 }
 
-/// What is kept of an answer: its beginning, and, once it is longer than what is kept, its end.
-struct Kept {
-    max: usize,
-    /// The first bytes, at most `max`.
-    head: Vec<u8>,
-    /// The last bytes of those behind `head`, about half of `max`.
-    tail: Vec<u8>,
-    bytes_total: u64,
-}
-
-impl Kept {
-    fn at_most(max: usize) -> Kept {
-        Kept { max, head: Vec::new(), tail: Vec::new(), bytes_total: 0 }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes_total += bytes.len() as u64;
-        let (head, rest) = bytes.split_at(bytes.len().min(self.max - self.head.len()));
-        self.head.extend_from_slice(head);
-        // Cut seldom, so that each byte is moved about once.
-        for part in rest.chunks(self.max.max(1)) {
-            self.tail.extend_from_slice(part);
-            if self.tail.len() > self.max {
-                self.tail.drain(..self.tail.len() - self.max / 2);
-            }
-        }
-    }
-
-    fn captured(&self) -> Captured {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if self.bytes_total <= self.max as u64 {
-            return Captured { text: text(&self.head), bytes_total: self.bytes_total };
-        }
-        let half = self.max / 2;
-        let (head, behind) = self.head.split_at(half);
-        let mut end = behind.to_vec();
-        end.extend_from_slice(&self.tail);
-        let tail = &end[end.len() - half..];
-        shortened(&text(head), &text(tail), self.bytes_total)
-    }
-}
-
-/// What a panic left behind is whole: nothing is done in between that could panic.
-fn locked(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Kept, Letter, hook};
+    use super::{Letter, hook};
     use std::time::Duration;
-
-    fn kept(max: usize, parts: &[&str]) -> String {
-        let mut kept = Kept::at_most(max);
-        parts.iter().for_each(|it| kept.push(it.as_bytes()));
-        kept.captured().text
-    }
-
-    #[test]
-    fn an_answer_that_fits_is_kept_whole() {
-        assert_eq!(kept(8, &["abcd", "", "efgh"]), "abcdefgh");
-        assert_eq!(kept(8, &[]), "");
-    }
-
-    #[test]
-    fn of_a_long_answer_the_beginning_and_the_end_are_kept() {
-        let long: Vec<String> = (0..1000).map(|it| format!("{it:04} ")).collect();
-        let long: Vec<&str> = long.iter().map(String::as_str).collect();
-
-        assert_eq!(kept(20, &long), "0000 0001 \n… 4980 bytes left out …\n0998 0999 ");
-        assert_eq!(kept(20, &[long.concat().as_str()]), kept(20, &long));
-        assert_eq!(kept(8, &["abcdefgh", "i"]), "abcd\n… 1 bytes left out …\nfghi");
-    }
 
     #[test]
     fn a_request_says_who_asks_and_by_which_key() {

@@ -1,4 +1,5 @@
-//! One attempt of a run: one process, its contract, its end; or one request to a server.
+//! One attempt of a run: one process, its contract, its end; or one request to a server, or one command in
+//! a container.
 //!
 //! Which run comes when is decided upstream. Here a process is spawned with exactly the
 //! environment, standard input and files of the contract, watched, ended at its deadline with
@@ -12,7 +13,10 @@ mod contract;
 mod errand;
 mod files;
 mod http;
+mod inside;
+mod kept;
 mod left;
+mod namespace;
 mod note;
 mod process;
 mod reaper;
@@ -29,8 +33,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::error;
 
-use crate::hook::{Action, Command, Request};
-use crate::launch::{Order, Person, User};
+use crate::docker::Docker;
+use crate::hook::{Action, Command, Inside, Request};
+use crate::launch::{Network, Order, Person, User};
 use crate::run::{Outcome, Run};
 use crate::trust;
 
@@ -46,6 +51,7 @@ use broom::Broom;
 use child::Inherited;
 use files::AttemptFiles;
 use http::{Letter, Roots};
+use inside::Errand;
 use process::Start;
 use reaper::Reaper;
 
@@ -74,6 +80,8 @@ pub struct Runner {
     secrets: Secrets,
     host: Arc<Host>,
     roots: Roots,
+    /// Whose containers commands can be run in.
+    docker: Option<Docker>,
 }
 
 /// What boathook was started with, as far as its children are concerned.
@@ -104,7 +112,13 @@ impl Runner {
             secrets: Secrets::default(),
             host,
             roots: Roots::default(),
+            docker: None,
         })
+    }
+
+    /// The same runner, which can have commands run in the containers of that engine.
+    pub fn with_containers_of(self, docker: Docker) -> Runner {
+        Runner { docker: Some(docker), ..self }
     }
 
     /// The secrets of the runs that live, by which their own API calls are recognised.
@@ -141,6 +155,7 @@ impl Runner {
         match &run.hook.action {
             Action::Exec(command) => self.spawn(command, run, number, limit).await,
             Action::Http(request) => self.send(request, run, number, limit),
+            Action::Inside(inside) => self.enter(inside, run, number, limit),
             Action::Deny { .. } => unreachable!("a hook that only denies has no attempts"),
         }
     }
@@ -157,7 +172,10 @@ impl Runner {
         trust::vet(&command.program).map_err(|error| not_started(&error))?;
         let person = command.launch.user.as_ref().map(User::resolve).transpose();
         let person = person.map_err(|error| not_started(&error))?;
-        let order = order(command, person.as_ref());
+        let mut order = order(command, person.as_ref());
+        if command.launch.network == Network::Container {
+            order.network = Some(namespace::of(&run.event).map_err(|error| not_started(&error))?);
+        }
         if !order.is_empty() {
             trust::vet(&self.host.launcher).map_err(|error| not_started(&error))?;
         }
@@ -189,6 +207,27 @@ impl Runner {
         spawned.map_err(|error| unprepared(run, &error, "is boathook-launch where boathook is?"))
     }
 
+    fn enter(&self, inside: &Inside, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
+        let attempt = contract::Attempt {
+            run,
+            number,
+            deadline: Timestamp::now() + limit,
+            settings: &self.settings,
+            person: None,
+            // What runs in a container is not trusted to pass gates.
+            secret: "",
+        };
+        let errand = Errand {
+            inside,
+            run,
+            environment: contract::environment_inside(&attempt, inside),
+            document: serde_json::to_vec(&Document::of(&attempt)).expect("a document is JSON"),
+            limit,
+            kept_max: self.settings.output_bytes_max,
+        };
+        errand.send(self.docker.as_ref()).map(Running::from).map_err(|error| not_started(&error))
+    }
+
     fn send(&self, request: &Request, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
         let attempt = contract::Attempt {
             run,
@@ -212,6 +251,7 @@ fn order(command: &Command, person: Option<&Person>) -> Order {
         identity: person.map(|it| it.identity.clone()),
         rlimits: command.launch.rlimits.clone(),
         no_new_privileges: command.launch.no_new_privileges,
+        network: None,
     }
 }
 

@@ -1,9 +1,10 @@
-//! What is under way for an attempt: a process, or a request to a server.
+//! What is under way for an attempt: a process, a request to a server, or a stay in a container.
 
 use std::time::Duration;
 
 use super::broom::Traces;
 use super::http::Exchange;
+use super::inside::Stay;
 use super::process::Process;
 use crate::run::{Outcome, Output};
 
@@ -17,6 +18,7 @@ pub struct Running(Kind);
 enum Kind {
     Process(Box<Process>),
     Exchange(Exchange),
+    Stay(Stay),
 }
 
 impl From<Process> for Running {
@@ -28,6 +30,12 @@ impl From<Process> for Running {
 impl From<Exchange> for Running {
     fn from(exchange: Exchange) -> Running {
         Running(Kind::Exchange(exchange))
+    }
+}
+
+impl From<Stay> for Running {
+    fn from(stay: Stay) -> Running {
+        Running(Kind::Stay(stay))
     }
 }
 
@@ -49,6 +57,7 @@ impl Running {
         match &mut self.0 {
             Kind::Process(process) => process.wait_until_deadline().await,
             Kind::Exchange(exchange) => exchange.wait_until_deadline().await,
+            Kind::Stay(stay) => stay.wait_until_deadline().await,
         }
     }
 
@@ -57,6 +66,7 @@ impl Running {
         match &self.0 {
             Kind::Process(process) => process.took(),
             Kind::Exchange(exchange) => exchange.took(),
+            Kind::Stay(stay) => stay.took(),
         }
     }
 
@@ -65,15 +75,17 @@ impl Running {
         match &mut self.0 {
             Kind::Process(process) => process.output(),
             Kind::Exchange(exchange) => exchange.output(),
+            Kind::Stay(stay) => stay.output(),
         }
     }
 
-    /// Ends it: a process group by SIGTERM, then, when the grace is over, SIGKILL; a request by hanging
-    /// up. It counts as `outcome`.
+    /// Ends it: processes by SIGTERM, then, when the grace is over, SIGKILL; a request by hanging up. It counts
+    /// as `outcome`.
     pub async fn end(&mut self, outcome: &Outcome) {
         match &mut self.0 {
             Kind::Process(process) => process.end(outcome).await,
             Kind::Exchange(exchange) => exchange.end(),
+            Kind::Stay(stay) => stay.end().await,
         }
     }
 
@@ -83,6 +95,7 @@ impl Running {
         match self.0 {
             Kind::Process(process) => process.finish().await,
             Kind::Exchange(exchange) => (exchange.output(), None),
+            Kind::Stay(stay) => (stay.output(), None),
         }
     }
 }

@@ -45,12 +45,22 @@ impl Survivor {
         self.groups().is_empty()
     }
 
+    /// Kills them at once.
+    pub(super) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
     /// Ends them: nobody waits for what they would say.
     pub(super) async fn end(&self, grace: Duration) {
         if self.is_gone() {
             return;
         }
         warn!(run = %self.run, "ending a process that outlived its boathook");
+        self.terminate(grace).await;
+    }
+
+    /// Ends them: SIGTERM, then, when the grace is over, SIGKILL.
+    pub(super) async fn terminate(&self, grace: Duration) {
         self.signal(Signal::SIGTERM);
         if self.gone_within(grace).await {
             return;

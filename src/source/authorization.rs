@@ -24,6 +24,7 @@ use tracing::{error, warn};
 use super::api::{Operation, What, operation, plain_path, what};
 use super::body;
 use super::concerns::{ANSWERED_ANYWHERE, ASKED_ANYWHERE, answered_at, asked_at};
+use super::drivers::Held;
 use super::gates::{body_bytes, hidden_parameters, json_body};
 use super::looks::{Looks, Notice, Wants};
 use super::mounts::taken_over;
@@ -55,6 +56,7 @@ pub struct Gatekeeper {
     docker: Docker,
     looks: Looks,
     starts: Starts,
+    held: Held,
 }
 
 /// Who makes a call.
@@ -80,15 +82,22 @@ struct Passenger {
 
 impl Gatekeeper {
     /// A gatekeeper that asks `engine`, and lets through one at a time who asks `ipam` for addresses.
-    pub fn new(engine: Engine, docker: Docker, looks: Looks, ipam: Option<Ipam>) -> Gatekeeper {
+    ///
+    /// What `held` has is refused to hooks: they would wait for themselves.
+    pub fn new(engine: Engine, docker: Docker, looks: Looks, ipam: Option<Ipam>, held: Held) -> Gatekeeper {
         let starts = Starts::new(docker.clone(), ipam);
-        Gatekeeper { engine, docker, looks, starts }
+        Gatekeeper { engine, docker, looks, starts, held }
     }
 
     async fn decide(&self, operation: Option<&Operation<'_>>, request: &PluginRequest<'_>) -> Verdict {
         let caller = self.caller(request);
         if let Caller::Boathook = caller {
             return Verdict::Allow;
+        }
+        if matches!(caller, Caller::Hook(_)) && self.held.blocks(&plain_path(&request.uri)) {
+            let message = "this container is being started, and docker waits for the hook that calls it: \
+                what is known of it is in the hook's document";
+            return Verdict::Deny { message: message.into() };
         }
         if let Caller::Client = caller {
             let verdict = self.ask(operation, request).await;
@@ -373,7 +382,8 @@ impl Gatekeeper {
     /// Whether anybody wants to hear of a call before the engine acts on it.
     fn concerns_anybody(&self, request: &PluginRequest<'_>) -> bool {
         let points = self.engine.points();
-        if points.contains(Point::Api) {
+        let of_hook = request.headers.get(NESTED_HEADER).is_some();
+        if points.contains(Point::Api) || (of_hook && self.held.blocks(&plain_path(&request.uri))) {
             return true;
         }
         // Nothing that reads reaches any other point, nor does what the engine does not know.
@@ -381,7 +391,6 @@ impl Gatekeeper {
             return false;
         }
         // What hooks do themselves is always told.
-        let of_hook = request.headers.get(NESTED_HEADER).is_some();
         if !of_hook && !points.meets(ASKED_ANYWHERE) {
             return false;
         }
@@ -440,7 +449,7 @@ impl Gatekeeper {
             }
             // What was set up for a start has to go if the start did not come about.
             (What::ContainerStart | What::ContainerRestart, Some(target))
-                if points.contains(Point::PreStart) =>
+                if points.contains_any(&[Point::PreStart, Point::NetReady, Point::VolumeMount]) =>
             {
                 let kind = call_kind(operation.what).expect("a start is a call that is remembered");
                 self.looks.suspect(target, Saw::Answered(kind), at);
@@ -510,7 +519,7 @@ impl Passenger {
             facts: Arc::new(facts),
             observation,
             detail: (detail != Detail::default()).then(|| Arc::new(detail)),
-            request: request.clone(),
+            request: Some(request.clone()),
             withheld,
             call,
             at: Timestamp::now(),

@@ -33,7 +33,7 @@ pub(super) const ASKED_ANYWHERE: PointSet = {
 
 /// Where somebody has to listen for any answer to be looked at.
 pub(super) const ANSWERED_ANYWHERE: PointSet =
-    EXPLAINED.union(PointSet::of(&[Point::PreCreate, Point::PreStart]));
+    EXPLAINED.union(PointSet::of(&[Point::PreCreate, Point::PreStart, Point::NetReady, Point::VolumeMount]));
 
 /// Where somebody has to listen for the request of such a call to be looked at.
 pub(super) const fn asked_at(what: What) -> PointSet {
@@ -62,7 +62,9 @@ pub(super) const fn answered_at(what: What) -> PointSet {
     // On the answer to these hangs whether what a gate set up has to be cleaned up at once.
     let gates: &[Point] = match what {
         What::ContainerCreate => &[Point::PreCreate],
-        What::ContainerStart | What::ContainerRestart => &[Point::PreStart],
+        What::ContainerStart | What::ContainerRestart => {
+            &[Point::PreStart, Point::NetReady, Point::VolumeMount]
+        }
         What::ContainerStop | What::ContainerKill | What::ContainerRemove => &[],
         _ => return PointSet::EMPTY,
     };

@@ -263,6 +263,7 @@ impl EventSource {
 
     /// The engine does not answer any more. It keeps streams open until it ends.
     fn gone(&mut self) {
+        self.docker.has_gone();
         self.following.send_replace(None);
         if let Some(id) = self.present.take() {
             self.tell(&id, Saw::Reached(Point::DaemonStop), Timestamp::now());

@@ -10,6 +10,7 @@ pub mod api;
 pub mod authorization;
 pub mod body;
 mod concerns;
+pub mod drivers;
 pub mod events;
 mod gates;
 pub mod looks;

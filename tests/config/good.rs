@@ -38,7 +38,7 @@ fn find(scratch: &Scratch) -> Result<Option<Good>, GoodError> {
 fn programs(config: &config::Config) -> Vec<&Path> {
     let exec = config.hooks.iter().map(|it| match &it.action {
         Action::Exec(command) => command.program.as_path(),
-        Action::Http(_) | Action::Deny { .. } => panic!("all of them run a program"),
+        Action::Inside(_) | Action::Http(_) | Action::Deny { .. } => panic!("all of them run a program"),
     });
     exec.collect()
 }

@@ -72,7 +72,7 @@ fn a_program_is_found_beside_the_file_or_in_the_path() {
     let scratch = Scratch::new();
     let command = |exec: &str| match hook(&scratch, &format!("at: post_start, exec: {exec}")).action {
         Action::Exec(command) => command,
-        Action::Http(_) | Action::Deny { .. } => panic!("an exec was written"),
+        Action::Inside(_) | Action::Http(_) | Action::Deny { .. } => panic!("an exec was written"),
     };
 
     let beside = command("[hooks/sound.sh, \"{}\", 1.10]");

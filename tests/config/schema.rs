@@ -120,7 +120,7 @@ fn what_an_editor_can_see_is_wrong_by_the_schema() {
 fn what_comes_later_is_not_in_the_schema() {
     let schema = config::schema().to_string();
 
-    for key in ["\"control\"", "\"listen\"", "\"net_ready\""] {
+    for key in ["\"control\"", "\"listen\"", "\"labels\""] {
         assert!(!schema.contains(key), "{key}");
     }
 }

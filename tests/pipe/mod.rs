@@ -16,6 +16,8 @@ mod reconcile;
 mod runs;
 mod server;
 mod service;
+mod starts;
 mod storm;
 mod together;
+mod within;
 mod world;

@@ -355,13 +355,13 @@ fn a_gate_knows_the_last_addresses_and_what_it_finds_is_told_first() {
         facts: Arc::default(),
         observation: looked(21, ended(9, 20)).observation,
         detail: None,
-        request: Arc::new(Request {
+        request: Some(Arc::new(Request {
             method: "DELETE".into(),
             uri: "/containers/web".into(),
             path: "/containers/web".into(),
             user: None,
             body: None,
-        }),
+        })),
         withheld: None,
         call: None,
         at: ms(21),
