@@ -1,11 +1,15 @@
 //! What `iptables-restore` makes of the changes, played.
 
+use std::fmt::Write as _;
+
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::subsequence;
 
+use super::super::rules::{PREFIX, Rules, Table};
+use super::super::saved::Saved;
 use super::super::wanted::{Family, Network, Outside, Protocol, Published, Wanted};
-use super::*;
+use super::{Unsaid, changes, leads_to_us, target};
 
 /// Rules as dockerd 26.1 leaves them, and one of the operator's.
 const DOCKER_26: &str = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER - [0:0]\n\
