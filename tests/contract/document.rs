@@ -106,12 +106,15 @@ fn the_documents_at_every_point_are_of_the_shipped_schema() {
     let Some(world) = World::start(&[&hook]) else { return };
 
     world.docker(&["network", "create", "prod"]);
+    world.docker(&["network", "create", "-d", "boathook", "--ipam-driver", "boathook", "ours"]);
     world.docker(&["volume", "create", "data"]);
     world.docker(&[
         "run",
         "-d",
         "--name",
         "web",
+        "--network",
+        "ours",
         "-v",
         "data:/data",
         "--health-cmd",
@@ -132,7 +135,7 @@ fn the_documents_at_every_point_are_of_the_shipped_schema() {
     world.docker(&["rename", "web", "www"]);
     world.docker(&["stop", "-t", "0", "www"]);
     world.docker(&["rm", "www"]);
-    world.docker(&["network", "rm", "prod"]);
+    world.docker(&["network", "rm", "prod", "ours"]);
     world.docker(&["volume", "rm", "data"]);
     world.call("POST", "/build?t=built", &json!({}));
     world.docker(&["rmi", "busybox:test"]);
@@ -144,7 +147,9 @@ fn the_documents_at_every_point_are_of_the_shipped_schema() {
     let told = world.told_at(&points);
     assert_documents(&told);
     let at = |point: &str| &told.iter().find(|it| it.point() == point).expect("it was reached").document;
-    assert_eq!(at("network.connect")["network"]["name"], "bridge");
+    assert_eq!(at("network.connect")["network"]["name"], "ours");
+    assert!(at("net_ready")["networks"][0]["veth"].is_string());
+    assert_eq!(at("address.release")["subject"]["kind"], "address");
     assert_eq!(at("volume.mount")["volume"]["destination"], "/data");
     assert_eq!(at("rename")["old_name"], "web");
     assert_eq!(at("image.pre_build")["image"], "built");
