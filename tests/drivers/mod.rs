@@ -5,4 +5,5 @@ mod errands;
 mod firewall;
 mod links;
 mod networks;
+mod together;
 mod volumes;
