@@ -5,5 +5,6 @@ mod errands;
 mod firewall;
 mod links;
 mod networks;
+mod recipes;
 mod together;
 mod volumes;
