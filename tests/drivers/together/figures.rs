@@ -20,7 +20,6 @@ const IMAGE: &str = "set -e; iperf3=$(command -v iperf3)
 
 #[test]
 #[ignore = "measures for a minute or two, and wants iperf3 and an idle machine"]
-#[expect(clippy::print_stdout, reason = "what is printed is what it is for")]
 fn our_bridge_beside_the_built_in_one() {
     let Some(house) = House::start(Generation::V28_5) else { return };
     house.host(IMAGE);

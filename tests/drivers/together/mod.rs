@@ -1,4 +1,4 @@
-//! Networks, addresses, volumes and gates at once, as an operator has them: one boathook, every kind of plugin.
+//! Networks, addresses, volumes and gates at once: one boathook that is every kind of plugin.
 
 mod boot;
 mod figures;
