@@ -14,7 +14,8 @@ mod station;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use docker_plugin_sdk::{ListenError, Listener, ServeError, Socket};
 use nix::sys::stat::{Mode, umask};
@@ -49,6 +50,13 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How often a store that cannot be opened is tried again: a disk may come up late, somebody else may
 /// end.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// How long a socket may be held by what a killed boathook leaves: from fork to exec takes a millisecond, some
+/// hundred on a host that is very busy.
+const LEGACY_MAX: Duration = Duration::from_secs(1);
+
+/// How often a socket that is in use is tried again.
+const BIND_RETRY: Duration = Duration::from_millis(25);
 
 /// The permission bits that no file of the daemon's gets. Scripts have a umask of their own.
 const UMASK: Mode = Mode::S_IRWXG.union(Mode::S_IRWXO);
@@ -98,7 +106,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         Some(listener) => listener,
         None => {
             let socket = Path::new(PLUGINS_DIR).join(format!("{}.sock", salvaged.plugin));
-            Socket::new(socket).bind()?
+            bind(&socket)?
         }
     };
     let obeyed = Obeyed::at_start(path, &salvaged);
@@ -117,6 +125,18 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         let daemon = Daemon { path, settled, obeyed, parts, station, stopping };
         daemon.run(core, listener).await
     })
+}
+
+/// Binds the plugin's socket. One that is in use is tried again for a moment: it may be held by a child of a
+/// boathook that has just been killed, which has all that its parent had until its own program begins.
+fn bind(socket: &Path) -> Result<Listener, ListenError> {
+    let give_up_at = Instant::now() + LEGACY_MAX;
+    loop {
+        match Socket::new(socket).bind() {
+            Err(ListenError::InUse { .. }) if Instant::now() < give_up_at => thread::sleep(BIND_RETRY),
+            bound => return bound,
+        }
+    }
 }
 
 /// What stays as it is until the daemon is started anew; of the core, until there is another one.
