@@ -1,7 +1,7 @@
 //! The IPAM driver: which network gets which subnet, and which container which address.
 //!
-//! What is decided is pure: [`pool`] knows who has which address, [`pools`] which subnets there are, and
-//! [`compared`] what has leaked. Around it [`Ipam`] answers the engine's calls. What it grants is in the
+//! What is decided is pure: `pool` knows who has which address, `pools` which subnets there are, and
+//! `compared` what has leaked. Around it [`Ipam`] answers the engine's calls. What it grants is in the
 //! journal before it answers, and so is what it takes back.
 //!
 //! The engine names nobody when it gives an address back, and up to 28 names nobody when it asks for one
@@ -9,7 +9,7 @@
 //!
 //! - A pool's id is never used twice, so that nothing that comes late for a pool that is gone can meet one
 //!   that has its subnet now.
-//! - Whom an address is for is told by who is let through a [`turnstile`], one start at a time.
+//! - Whom an address is for is told by who is let through a `turnstile`, one start at a time.
 //! - What the engine forgets to give back, because it was killed, is found by comparing what is held with
 //!   what the engine's networks list. Such an address is given out last, and who gets it can give it back
 //!   only by being seen to be gone.

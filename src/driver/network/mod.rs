@@ -1,9 +1,9 @@
 //! Networks, and the places of containers on them.
 //!
 //! A network is a bridge with a port for each container, links on a link of the host, or whatever a script
-//! makes of it ([`settings`]). What the engine has asked for is in the journal before anything is made of
+//! makes of it (`settings`). What the engine has asked for is in the journal before anything is made of
 //! it, since it is asked for only once; what there shall be on the host follows from that alone
-//! ([`state`], [`wanted`]), and every call makes it so, whatever is there already.
+//! (`state`, `wanted`), and every call makes it so, whatever is there already.
 //!
 //! | boathook dies | what becomes of it |
 //! |---|---|

@@ -1,8 +1,8 @@
 //! Volumes: directories, memory, directories of the operator's, and what scripts make.
 //!
-//! Which volumes there are is told by their own directory ([`shelf`]), so that nobody forgets a volume
+//! Which volumes there are is told by their own directory (`shelf`), so that nobody forgets a volume
 //! because a store is away. Who uses which is in the journal before Docker is answered, one
-//! [`Holding`](crate::run::Holding) for each volume and id. What is mounted is told by the mount table.
+//! [`Holding`] for each volume and id. What is mounted is told by the mount table.
 //! The three are compared at start and whenever an operation was cut off, and what only one of them knows
 //! of is undone.
 //!
