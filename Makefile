@@ -16,7 +16,7 @@ help:
 
 demo: root prerequisites
 	@echo 'demo: building boathook; the first time this takes some minutes'
-	@$(CARGO) build $(QUIET) --example demo
+	@$(CARGO) build $(QUIET) --bins --example demo
 	@$(CARGO) run --quiet --example demo
 
 test: prerequisites

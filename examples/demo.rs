@@ -1,4 +1,4 @@
-//! Shows what boathook does, on a Docker engine of its own: `cargo run --example demo`, as root.
+//! Shows what boathook does, on a Docker engine of its own: `make demo`, as root.
 //!
 //! It runs the `config.yaml` and the scripts of this repository, types docker commands as anybody
 //! would, and shows below each of them what boathook ran. Everything that it says is looked up, in
@@ -22,19 +22,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser as _;
-
-use boathook::cli::{self, Cli};
 use engine::{Engine, Sandbox};
 
 /// For the whole demo, which takes a quarter of a minute on an idle machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
-    // The daemon is this program as well, so that `cargo run` never shows one that was built earlier.
-    if std::env::args_os().nth(1).is_some_and(|it| it == "run") {
-        return cli::run(&Cli::parse());
-    }
     panic::set_hook(Box::new(|it| complain(&format!("error: {}", words_of(it.payload())))));
     let sandbox = match Sandbox::new(Engine::installed()) {
         Ok(sandbox) => sandbox,

@@ -57,7 +57,9 @@ impl<'a> Stage<'a> {
         let config = config_for(sandbox);
         inside(sandbox, OWN_STATE);
         screen::progress("boathook, with the config.yaml of this repository");
-        let program = env::current_exe().expect("this program has a path");
+        // Examples are built into a folder below that of programs. What starts the scripts lies beside boathook.
+        let example = env::current_exe().expect("this program has a path");
+        let program = example.parent().expect("it lies in a folder").with_file_name("boathook");
         let boathook = sandbox.start_boathook_from(&config, BoathookOptions::new(&program));
 
         screen::progress("a Docker engine that asks boathook: --authorization-plugin=boathook");
