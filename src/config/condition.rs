@@ -9,7 +9,6 @@
 //! settles the matter, whatever is unknown.
 
 use super::exit::exit_code;
-use super::near::listed;
 use super::node::{Entry, Node, Value};
 use super::pattern::{self, words};
 use super::point;
@@ -19,6 +18,7 @@ use super::shape::Shape;
 use super::table::{Field, later, table};
 use crate::hook::{Condition, LabelPattern, Pattern, Test};
 use crate::lifecycle::{Cause, Point, PointSet, Reason};
+use crate::near::listed;
 
 table! {
     /// A `when`, or a table within one, as written.

@@ -1,11 +1,11 @@
 //! Where a clean-up falls due: its `at`, held against the points of its hook.
 
-use super::near::listed;
 use super::point;
 use super::report::{Report, Wrong};
 use super::table::Field;
 use crate::hook::{Cleanup, NeverDue, NeverOwed, Standing};
 use crate::lifecycle::{Point, PointSet};
+use crate::near::listed;
 
 /// Points that end something, those that are meant most often first.
 const ENDS: [Point; 7] = [

@@ -10,13 +10,13 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use super::cleanup;
 use super::hook::HookDraft;
-use super::near::listed;
 use super::node::{Entry, Node, Value};
 use super::report::{Report, Wrong, quoted};
 use super::scalar;
 use super::shape::{Preset, Shape};
 use super::table::{Field, table};
 use crate::hook::{Method, Request};
+use crate::near::listed;
 
 /// The words of `method`, the default first.
 const METHODS: [(&str, Method); 2] = [("POST", Method::Post), ("PUT", Method::Put)];

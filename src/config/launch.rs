@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::hook::HookDraft;
-use super::near::{listed, nearest};
 use super::node::{Entry, Node, Value};
 use super::quantity::{self, Zero};
 use super::report::{Report, Wrong, quoted};
 use super::table::Field;
 use super::{place, scalar};
 use crate::launch::{Launch, Resource, Rlimit, User, UserError};
+use crate::near::{listed, nearest};
 
 /// Less than this, in bytes, and no shell begins: it would look as if the script had died.
 const MEMORY_BYTES_MIN: u64 = 16 * 1024 * 1024;

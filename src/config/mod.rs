@@ -28,7 +28,6 @@ mod hooks;
 mod http;
 mod ipam;
 mod launch;
-mod near;
 mod node;
 mod parse;
 mod pattern;

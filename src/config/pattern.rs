@@ -2,12 +2,12 @@
 //!
 //! A pattern that can never match is a mistake: whoever wrote it believes to be protected by it.
 
-use super::near::listed;
 use super::node::Node;
 use super::report::{Wrong, quoted};
 use super::scalar;
 use super::shape::Shape;
 use crate::hook::{LabelPattern, Pattern, PatternError};
+use crate::near::listed;
 
 /// What has a meaning in a glob; a text without any of it stands for itself.
 const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];

@@ -1,11 +1,11 @@
 //! The points of a hook: its `at`.
 
-use super::near::{listed, nearest};
 use super::node::Node;
 use super::report::{Report, Wrong, quoted};
 use super::scalar;
 use super::table::Field;
 use crate::lifecycle::{Point, PointSet};
+use crate::near::{listed, nearest};
 
 /// Words of docker's own event stream and command line, and the point where the same is seen.
 const SYNONYMS: [(&str, &str); 9] = [

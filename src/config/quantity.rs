@@ -3,10 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::near::listed;
 use super::node::{Node, Value};
 use super::report::{Wrong, quoted};
 use super::scalar::wants;
+use crate::near::listed;
 
 /// The longest span of time that most keys take: what takes longer is not waited for.
 const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::near::{listed, nearest};
 use super::node::{Node, Value};
 use super::report::{Wrong, quoted};
+use crate::near::{listed, nearest};
 
 /// The text of a scalar, whatever it looks like: `3`, `true` and `"x"` are texts as well.
 pub(super) fn text(node: &Node) -> Result<&str, Wrong> {

@@ -3,10 +3,10 @@
 //! [`table!`] declares the keys of a table once. From that come the draft that mirrors the table,
 //! its reader, the hint at the key that was meant, and the JSON Schema.
 
-use super::near::{listed, nearest};
 use super::node::{Entry, Node, Span, Value};
 use super::report::{Report, Wrong, quoted};
 use super::shape::{Preset, Shape};
+use crate::near::{listed, nearest};
 
 /// The keys of one table.
 pub(super) struct Keys {

@@ -7,10 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::near::{listed, nearest};
 use super::report::{Place, Report, Wrong, quoted};
 use crate::hook::{Group, HookName};
 use crate::lifecycle::{Point, PointSet};
+use crate::near::{listed, nearest};
 
 /// One hook, as far as others have to do with it. What could not be read is `None`.
 #[derive(Clone, Debug)]

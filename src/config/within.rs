@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::near::listed;
 use super::node::{Node, Value};
 use super::report::{Report, Wrong, quoted};
 use super::scalar;
 use super::shape::Shape;
 use super::table::{Field, table};
 use crate::lifecycle::{Point, PointSet};
+use crate::near::listed;
 
 /// The words of `in`, the default first.
 pub(super) const WORDS: [&str; 2] = ["host", "netns"];

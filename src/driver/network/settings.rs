@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use docker_plugin_sdk::driver::DriverOptions;
 use serde::{Deserialize, Serialize};
-use strsim::damerau_levenshtein;
 
 use crate::driver::link::{IpvlanMode, LinkName, MacvlanMode};
+use crate::near::nearest;
 
 /// What a network is made like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -285,10 +285,7 @@ fn listed<const N: usize>(words: [&str; N]) -> String {
 
 /// What was probably meant, to be appended to a mistake.
 fn hint<const N: usize>(written: &str, known: [&str; N]) -> String {
-    let distance = |word: &str| damerau_levenshtein(&written.to_lowercase(), word);
-    let near = known.into_iter().filter(|it| distance(it) <= (it.len() / 3).max(1));
-    let nearest = near.min_by_key(|it| distance(it));
-    nearest.map_or_else(String::new, |it| format!(", is it `{it}`?"))
+    nearest(written, known).map_or_else(String::new, |it| format!(", is it `{it}`?"))
 }
 
 #[cfg(test)]

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use strsim::damerau_levenshtein;
-
 use super::spec::{Permissions, Spec};
+use crate::near::nearest;
 
 /// The options there are, and what may have them.
 const KEYS: [(&str, &[Kind]); 7] = [
@@ -175,22 +174,6 @@ fn misplaced(key: &str, kinds: &[Kind], kind: Kind) -> String {
     }
     let kinds: Vec<_> = kinds.iter().map(|it| format!("`type={}`", it.word())).collect();
     format!("`{key}` means nothing with `type={}`: remove it, or write {}", kind.word(), kinds.join(" or "))
-}
-
-/// The word that was probably meant, if one is near enough.
-fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// Beyond this nothing is a slip of the pen, and comparing would cost.
-    const CHARS_MAX: usize = 64;
-
-    let written = written.to_lowercase();
-    let near = |word: &str| {
-        let distance = damerau_levenshtein(&written, word);
-        (distance <= (word.len() / 3).max(1) && distance < written.len()).then_some(distance)
-    };
-    if written.len() > CHARS_MAX {
-        return None;
-    }
-    known.filter_map(|word| Some((near(word)?, word))).min_by_key(|it| it.0).map(|it| it.1)
 }
 
 fn kind(text: &str) -> Result<Kind, String> {
