@@ -24,6 +24,24 @@ enum Decision {
     Run(Arc<Event>, Vec<Arc<Hook>>),
 }
 
+/// The hooks of a point that are still to be asked.
+enum Left {
+    All,
+    /// Those that a restart has put off: what has a clean-up.
+    PutOff,
+    None,
+}
+
+impl Left {
+    fn holds(&self, hook: &Hook) -> bool {
+        match self {
+            Left::All => true,
+            Left::PutOff => hook.cleanup.is_some(),
+            Left::None => false,
+        }
+    }
+}
+
 impl Work {
     /// Answers a question, now or when the programs of a gate have.
     pub(super) fn ask(&mut self, question: &Question, reply: oneshot::Sender<Verdict>) {
@@ -38,17 +56,17 @@ impl Work {
         let _ = reply.send(verdict);
     }
 
-    /// The hooks that have not been asked about the same start before. Where a driver tells of a start that
+    /// Which hooks have not been asked about the same start before. Where a driver tells of a start that
     /// a client has asked for they have been, but for those that a restart has put off.
-    fn left_to_ask(&self, question: &Question, hooks: Vec<Arc<Hook>>) -> Vec<Arc<Hook>> {
+    fn left_to_ask(&self, question: &Question) -> Left {
         if question.point != Point::PreStart || !question.is_of_driver() {
-            return hooks;
+            return Left::All;
         }
         let put_off = self.at_next_start.get(&question.subject).is_some_and(|it| !it.is_empty());
         match (put_off, self.tracker.is_start_asked_for(&question.subject)) {
-            (true, _) => hooks.into_iter().filter(|it| it.cleanup.is_some()).collect(),
-            (false, true) => Vec::new(),
-            (false, false) => hooks,
+            (true, _) => Left::PutOff,
+            (false, true) => Left::None,
+            (false, false) => Left::All,
         }
     }
 
@@ -59,12 +77,13 @@ impl Work {
         }
         let event = Arc::new(event);
         let mut matching = Vec::new();
-        let hooks = rules.hooks.at(point).iter().filter(|it| !event.nested || it.nested).cloned().collect();
-        for hook in self.left_to_ask(question, hooks) {
+        let left = self.left_to_ask(question);
+        let hooks = rules.hooks.at(point).iter();
+        for hook in hooks.filter(|it| (it.nested || !event.nested) && left.holds(it)) {
             let matches = hook.when.matches(&event);
             match (matches, question.withheld, hook.mode) {
                 (Match::No, ..) => {}
-                (Match::Yes, None, _) => matching.push(hook),
+                (Match::Yes, None, _) => matching.push(hook.clone()),
                 (_, Some(withheld), Mode::Audit) => {
                     warn!(hook = %hook.name, %point, %withheld, "would have denied a call that cannot be read (audit)");
                 }
