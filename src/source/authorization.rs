@@ -94,7 +94,7 @@ impl Gatekeeper {
         if let Caller::Boathook = caller {
             return Verdict::Allow;
         }
-        if matches!(caller, Caller::Hook(_)) && self.held.blocks(&plain_path(&request.uri)) {
+        if matches!(caller, Caller::Hook(_)) && self.is_held(request) {
             let message = "this container is being started, and docker waits for the hook that calls it: \
                 what is known of it is in the hook's document";
             return Verdict::Deny { message: message.into() };
@@ -379,11 +379,16 @@ impl Gatekeeper {
         let _ = self.looks.submit(Notice { signal, wants: Wants::Nothing });
     }
 
+    /// Whether a call would wait for what docker holds itself.
+    fn is_held(&self, request: &PluginRequest<'_>) -> bool {
+        self.held.blocks(&plain_path(&request.uri))
+    }
+
     /// Whether anybody wants to hear of a call before the engine acts on it.
     fn concerns_anybody(&self, request: &PluginRequest<'_>) -> bool {
         let points = self.engine.points();
         let of_hook = request.headers.get(NESTED_HEADER).is_some();
-        if points.contains(Point::Api) || (of_hook && self.held.blocks(&plain_path(&request.uri))) {
+        if points.contains(Point::Api) || (of_hook && self.is_held(request)) {
             return true;
         }
         // Nothing that reads reaches any other point, nor does what the engine does not know.
@@ -468,9 +473,7 @@ impl Authorization for Gatekeeper {
     async fn request(&self, request: PluginRequest<'_>) -> Decision {
         // Most calls are answered here.
         if !self.concerns_anybody(&request) {
-            if self.starts.concern(&request) {
-                self.starts.wait(&request).await;
-            }
+            self.starts.wait(&request).await;
             return Decision::Allow;
         }
         let operation = operation(&request.method, &request.uri);
@@ -482,9 +485,7 @@ impl Authorization for Gatekeeper {
         });
         match verdict {
             Verdict::Allow => {
-                if self.starts.concern(&request) {
-                    self.starts.wait(&request).await;
-                }
+                self.starts.wait(&request).await;
                 Decision::Allow
             }
             Verdict::Deny { message } => Decision::Deny { message },
@@ -492,9 +493,7 @@ impl Authorization for Gatekeeper {
     }
 
     async fn response(&self, response: PluginResponse<'_>) -> Decision {
-        if self.starts.concern(&response.request) {
-            self.starts.answered(&response.request);
-        }
+        self.starts.answered(&response.request);
         if self.answer_concerns_anybody(&response.request)
             && let Some(operation) = operation(&response.request.method, &response.request.uri)
             && catch_unwind(AssertUnwindSafe(|| self.answered(&operation, &response))).is_err()

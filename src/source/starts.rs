@@ -37,15 +37,19 @@ impl Starts {
     }
 
     /// Whether a call may make a container ask for addresses that are kept.
-    pub(super) fn concern(&self, request: &Request<'_>) -> bool {
+    fn concern(&self, request: &Request<'_>) -> bool {
         let is_sticky = |it: &Ipam| it.is_sticky();
         request.method == "POST"
             && self.ipam.as_ref().is_some_and(is_sticky)
             && what(&request.method, &request.uri).is_some_and(asks)
     }
 
-    /// Waits until a call that [concerns](Starts::concern) is the only one of its kind.
+    /// Waits until a call that makes a container ask for addresses that are kept is the only one of its kind.
+    /// All others pass at once.
     pub(super) async fn wait(&self, request: &Request<'_>) {
+        if !self.concern(request) {
+            return;
+        }
         let (Some(ipam), Some(operation)) = (&self.ipam, operation(&request.method, &request.uri)) else {
             return;
         };
@@ -59,7 +63,9 @@ impl Starts {
 
     /// A call has been answered: its container asks no more.
     pub(super) fn answered(&self, request: &Request<'_>) {
-        if let Some(ipam) = &self.ipam {
+        if let Some(ipam) = &self.ipam
+            && self.concern(request)
+        {
             ipam.leave(&request.uri);
         }
     }
