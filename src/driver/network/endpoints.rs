@@ -126,10 +126,7 @@ impl Desk {
         let key = (request.network_id.clone(), request.endpoint_id.clone());
         let Ok(network) = self.known(&key) else { return Ok(()) };
         self.amend(&key, |it| it.sandbox = None);
-        match network.script() {
-            Some(script) => self.scripts.answer(script, &request).await.map(|_| ()),
-            None => Ok(()),
-        }
+        self.tell_script(&network, &request).await
     }
 
     /// The network of an endpoint that is known.
@@ -144,10 +141,7 @@ impl Desk {
         let _turn = self.endpoint_turn(&request.network_id, &request.endpoint_id).await;
         let key = (request.network_id.clone(), request.endpoint_id.clone());
         let Ok(network) = self.known(&key) else { return Ok(()) };
-        let told = match network.script() {
-            Some(script) => self.scripts.answer(script, &request).await.map(|_| ()),
-            None => Ok(()),
-        };
+        let told = self.tell_script(&network, &request).await;
         let endpoint = self.state().endpoint(&key)?;
         self.take_down(&network, &endpoint).await;
         told
@@ -181,8 +175,8 @@ impl Desk {
         let _turn = self.endpoint_turn(&request.network_id, &request.endpoint_id).await;
         let key = (request.network_id.clone(), request.endpoint_id.clone());
         let network = self.known(&key)?;
-        if let Some(script) = network.script() {
-            return self.scripts.answer(script, &request).await.map(|_| ());
+        if network.script().is_some() {
+            return self.tell_script(&network, &request).await;
         }
         let bindings = request.options.port_map().map_err(NetworkError::from)?;
         match &network.settings.mode {
@@ -235,8 +229,8 @@ impl Desk {
         let _turn = self.endpoint_turn(&request.network_id, &request.endpoint_id).await;
         let key = (request.network_id.clone(), request.endpoint_id.clone());
         let Ok(network) = self.known(&key) else { return Ok(()) };
-        if let Some(script) = network.script() {
-            return self.scripts.answer(script, &request).await.map(|_| ());
+        if network.script().is_some() {
+            return self.tell_script(&network, &request).await;
         }
         self.withdraw(&key).await;
         Ok(())

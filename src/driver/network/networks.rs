@@ -78,10 +78,7 @@ impl Desk {
         let id = &request.network_id;
         let _turn = self.turns.alone(id.as_str()).await;
         let Ok(network) = self.state().network(id) else { return Ok(()) };
-        let told = match network.script() {
-            Some(script) => self.scripts.answer(script, &request).await.map(|_| ()),
-            None => Ok(()),
-        };
+        let told = self.tell_script(&network, &request).await;
         self.drop_network(id, &network).await;
         info!(network = %id, "a network is removed");
         told

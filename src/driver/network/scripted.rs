@@ -4,7 +4,7 @@
 //! engine; but not before it has been looked at. What the engine would stumble over half-way is refused here,
 //! with the script's name.
 
-use docker_plugin_sdk::driver::{DriverError, Request};
+use docker_plugin_sdk::driver::{Arguments, DriverError, Request};
 use docker_plugin_sdk::network::{
     CreateEndpoint, CreatedEndpoint, EndpointInfo, EndpointOperInfo, Interface, Join, Joined,
 };
@@ -37,6 +37,18 @@ impl Desk {
         let added = reply.interface.unwrap_or_default();
         changed(&request.interface, &added).map_err(|what| nonsense(script, what))?;
         Ok(added)
+    }
+
+    /// Tells the script of the network of a call, if it has one.
+    pub(super) async fn tell_script<T: Arguments>(
+        &self,
+        network: &Network,
+        request: &Request<T>,
+    ) -> Result<(), DriverError> {
+        match network.script() {
+            Some(script) => self.scripts.answer(script, request).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Asks what goes into the container.
