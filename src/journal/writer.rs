@@ -329,7 +329,7 @@ impl Writer {
         self.logged = self.store.connection.total_changes();
         let sql = format!("PRAGMA wal_checkpoint({how})");
         if let Err(error) = self.store.connection.query_row(&sql, [], |_| Ok(())) {
-            debug!(%error, "the write-ahead log stays as it is for now");
+            debug!(%error, "the write-ahead log stays as it is until the next time");
         }
     }
 }
