@@ -22,6 +22,7 @@ use crate::lifecycle::Event;
 pub use debt::{Debt, DebtState, Setup};
 pub use holding::{Holding, HoldingKind};
 pub use id::{RunId, RunIds};
+pub(crate) use outcome::last_line;
 pub use outcome::{Captured, Outcome, Output, Reply};
 pub use state::{Conclusion, Entry, RunState};
 

@@ -103,6 +103,11 @@ pub struct Reply {
     pub state: Option<Value>,
 }
 
+/// What was said last: the last line that is not blank, trimmed.
+pub(crate) fn last_line(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).rfind(|it| !it.is_empty())
+}
+
 impl Output {
     /// The reply: `.message` and `.state` of a JSON object on standard output; without a message
     /// there, the last line of standard error.
@@ -118,8 +123,8 @@ impl Output {
             }
             None => (None, None),
         };
-        let last_words = || self.stderr.text.lines().rev().map(str::trim).find(|it| !it.is_empty());
-        Reply { message: message.or_else(|| last_words().map(str::to_owned)), state }
+        let last_words = || last_line(&self.stderr.text).map(str::to_owned);
+        Reply { message: message.or_else(last_words), state }
     }
 }
 
@@ -162,5 +167,6 @@ mod tests {
             );
         }
         assert_eq!(wrote("words", "").reply().message, None);
+        assert_eq!(wrote("words", "\n  \n").reply().message, None);
     }
 }

@@ -30,10 +30,11 @@
 //! The tools of util-linux are ruled out in any case: when they fail they exit with a status that
 //! the script could have exited with.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -52,6 +53,12 @@ use crate::run::Outcome;
 /// The flag of an open file that closes itself when a program begins (`O_CLOEXEC`), as
 /// `/proc/self/fdinfo` shows it.
 const CLOSES_ON_EXEC: u32 = 0o2_000_000;
+
+/// An argument, or a variable. None holds a NUL: the configuration refuses them, and what Docker tells is left
+/// out if it does.
+pub(super) fn c_string(text: impl AsRef<OsStr>) -> CString {
+    CString::new(text.as_ref().as_bytes()).expect("no argument and no variable holds a NUL")
+}
 
 /// What is to be spawned.
 pub(super) struct Plan<'a> {

@@ -3,11 +3,10 @@
 //! They are no hooks: the engine is waiting, it asks again if boathook dies, and so nothing of them is
 //! recorded. What they read and write lies in memory, where no full disk can keep a container from starting.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,11 +16,11 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::child::{Child, ChildError, Plan};
+use super::child::{Child, ChildError, Plan, c_string};
 use super::{CONTRACT, HOST_PATH, Runner};
 use crate::hook::{Deadline, Script};
 use crate::launch::Launch;
-use crate::run::Outcome;
+use crate::run::{Outcome, last_line};
 use crate::trust::{self, Distrust};
 
 /// How much a program may write to each stream, in bytes: it is held in memory. The longest reply of a
@@ -191,7 +190,7 @@ impl Runner {
         let begun = |error: ChildError| ErrandError::Begin(error.into());
         let child = Child::spawn(&Plan {
             program: errand.program,
-            argv: &errand.argv.iter().map(|it| c_string(it)).collect::<Vec<_>>(),
+            argv: &errand.argv.iter().map(c_string).collect::<Vec<_>>(),
             environment: &errand.environment,
             working_dir: errand.working_dir,
             umask: Launch::UMASK,
@@ -204,7 +203,7 @@ impl Runner {
             return content(&mut streams.output).map_err(ErrandError::Streams);
         }
         let complaints = content(&mut streams.complaints).map_err(ErrandError::Streams)?;
-        let complaint = last_line(&String::from_utf8_lossy(&complaints));
+        let complaint = last_line(&String::from_utf8_lossy(&complaints)).unwrap_or_default().to_owned();
         Err(ErrandError::Failed { program: errand.program.to_owned(), outcome, complaint })
     }
 }
@@ -290,25 +289,6 @@ fn look_up(name: &str) -> Option<PathBuf> {
     HOST_PATH.split(':').map(|it| Path::new(it).join(name)).find(|it| it.is_file())
 }
 
-fn last_line(text: &str) -> String {
-    text.lines().map(str::trim).rfind(|it| !it.is_empty()).unwrap_or_default().to_owned()
-}
-
 fn variable(name: &str, value: &str) -> CString {
-    c_string(OsStr::new(&format!("{name}={value}")))
-}
-
-fn c_string(text: &OsStr) -> CString {
-    CString::new(text.as_bytes()).expect("no argument and no variable holds a NUL")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::last_line;
-
-    #[test]
-    fn the_last_thing_said_is_what_counts() {
-        assert_eq!(last_line("one\n  two \n\n"), "two");
-        assert_eq!(last_line("\n"), "");
-    }
+    c_string(format!("{name}={value}"))
 }

@@ -44,7 +44,7 @@ pub(super) enum InsideError {
 }
 
 /// What is to be done in a container.
-pub(super) struct Errand<'a> {
+pub(super) struct Visit<'a> {
     pub(super) inside: &'a Inside,
     pub(super) run: &'a Run,
     pub(super) environment: Vec<String>,
@@ -70,9 +70,9 @@ struct Streams {
     err: Mutex<Kept>,
 }
 
-impl Errand<'_> {
+impl Visit<'_> {
     /// Begins it. Nothing is done before somebody waits for its end.
-    pub(super) fn send(self, docker: Option<&Docker>) -> Result<Stay, InsideError> {
+    pub(super) fn begin(self, docker: Option<&Docker>) -> Result<Stay, InsideError> {
         let docker = docker.ok_or(InsideError::NoEngine)?;
         refuse_itself(&self.run.event, &self.inside.container)?;
         let kept = || Mutex::new(Kept::at_most(self.kept_max));

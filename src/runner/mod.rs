@@ -51,7 +51,7 @@ use broom::Broom;
 use child::Inherited;
 use files::AttemptFiles;
 use http::{Letter, Roots};
-use inside::Errand;
+use inside::Visit;
 use process::Start;
 use reaper::Reaper;
 
@@ -208,16 +208,8 @@ impl Runner {
     }
 
     fn enter(&self, inside: &Inside, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
-        let attempt = contract::Attempt {
-            run,
-            number,
-            deadline: Timestamp::now() + limit,
-            settings: &self.settings,
-            person: None,
-            // What runs in a container is not trusted to pass gates.
-            secret: "",
-        };
-        let errand = Errand {
+        let attempt = self.elsewhere(run, number, limit);
+        let visit = Visit {
             inside,
             run,
             environment: contract::environment_inside(&attempt, inside),
@@ -225,23 +217,22 @@ impl Runner {
             limit,
             kept_max: self.settings.output_bytes_max,
         };
-        errand.send(self.docker.as_ref()).map(Running::from).map_err(|error| not_started(&error))
+        visit.begin(self.docker.as_ref()).map(Running::from).map_err(|error| not_started(&error))
     }
 
     fn send(&self, request: &Request, run: &Run, number: u32, limit: Duration) -> Result<Running, Outcome> {
-        let attempt = contract::Attempt {
-            run,
-            number,
-            deadline: Timestamp::now() + limit,
-            settings: &self.settings,
-            person: None,
-            // A server is not trusted to pass gates.
-            secret: "",
-        };
+        let attempt = self.elsewhere(run, number, limit);
         let body = serde_json::to_vec(&Document::of(&attempt)).expect("a document is JSON");
         let kept_max = self.settings.output_bytes_max;
         let letter = Letter { request, key: run.id.as_str(), body, limit, kept_max };
         letter.send(&self.roots).map(Running::from).map_err(|error| not_started(&error))
+    }
+
+    /// An attempt that is no process here. What runs in a container, and a server, are not trusted to pass
+    /// gates: they get no secret.
+    fn elsewhere<'a>(&'a self, run: &'a Run, number: u32, limit: Duration) -> contract::Attempt<'a> {
+        let deadline = Timestamp::now() + limit;
+        contract::Attempt { run, number, deadline, settings: &self.settings, person: None, secret: "" }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::warn;
 
 use super::broom::Traces;
+use super::child::c_string;
 use super::files::AttemptFiles;
 use super::reaper::{Commission, Lost, Reaper, ReaperError, Ward};
 use super::secrets::Secret;
@@ -90,7 +90,7 @@ impl Start<'_> {
     fn script(&self) -> Commission {
         Commission {
             program: self.command.program.clone(),
-            argv: self.command.argv.iter().map(|it| c_string(it)).collect(),
+            argv: self.command.argv.iter().map(c_string).collect(),
             environment: variables(&self.environment, ""),
             working_dir: self.command.working_dir.clone(),
             umask: self.command.launch.umask,
@@ -123,10 +123,6 @@ fn variables(environment: &[(OsString, OsString)], prefix: &str) -> Vec<CString>
         c_string(&line)
     };
     last.into_iter().map(line).collect()
-}
-
-fn c_string(text: &OsStr) -> CString {
-    CString::new(text.as_bytes()).expect("what holds a NUL is refused or left out before")
 }
 
 impl Process {

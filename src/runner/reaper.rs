@@ -16,11 +16,10 @@ mod serve;
 mod wire;
 
 use std::collections::HashMap;
-use std::ffi::{CString, OsString};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +33,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{debug, warn};
 
-use super::child::{ChildError, Inherited, Plan};
+use super::child::{ChildError, Inherited, Plan, c_string};
 use crate::run::Outcome;
 use crate::trust::{self, Distrust};
 use wire::{Asked, Told, VERSION};
@@ -155,11 +154,11 @@ impl Reaper {
         let socket = UnixDatagram::from_std(ours.into()).map_err(ReaperError::Socket)?;
         let mut variable = OsString::from(REAPER_VARIABLE);
         variable.push(&self.runs_dir);
-        let argv = [self.program.as_os_str().as_bytes(), REAP.as_bytes(), VERSION.as_bytes()];
+        let argv = [self.program.as_os_str(), OsStr::new(REAP), OsStr::new(VERSION)];
         let plan = Plan {
             program: &self.program,
-            argv: &argv.map(|it| c_string(it.to_vec())),
-            environment: &[c_string(variable.into_vec())],
+            argv: &argv.map(c_string),
+            environment: &[c_string(variable)],
             working_dir: "/".as_ref(),
             umask: 0o077,
             descriptors: &[theirs.as_fd(), null.as_fd(), null.as_fd()],
@@ -170,10 +169,6 @@ impl Reaper {
         let (next, commissions) = (AtomicU64::new(0), Mutex::new(Some(HashMap::new())));
         Ok(Link { socket, reaper, next, commissions })
     }
-}
-
-fn c_string(bytes: Vec<u8>) -> CString {
-    CString::new(bytes).expect("a path has no NUL")
 }
 
 impl Link {
