@@ -30,10 +30,13 @@ use crate::journal::{
 };
 use crate::run::Holding;
 use crate::runner::{Left, Runner, Secrets, Settings};
+use crate::source::addresses::AddressWatch;
 use crate::source::authorization::Gatekeeper;
 use crate::source::drivers::{self, Held, Points};
 use crate::source::events::EventSource;
 use crate::source::looks::{Looks, Watch};
+use crate::source::networks::NetworkWatch;
+use crate::source::volumes::VolumeWatch;
 
 /// What the parts behind the plugin's socket are built with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,8 +228,7 @@ impl Core {
             stopping,
         } = self;
         let (events, reconciler) = EventSource::new(docker, looks, engine.clone());
-        let (volume_watch, address_watch) = (reconciler.volume_watch(), reconciler.address_watch());
-        let networks = networks.map(|(networks, plugin)| (networks, reconciler.network_watch(plugin)));
+        let beat = reconciler.beat();
         let stop = CancellationToken::new();
         let told = stop.clone();
         let mut tasks = vec![
@@ -247,21 +249,24 @@ impl Core {
                 Ok(())
             }),
         ];
-        tasks.extend(networks.map(|(networks, network_watch)| {
+        tasks.extend(networks.map(|(networks, plugin)| {
+            let watch = NetworkWatch::new(beat.clone(), networks, plugin);
             parts.spawn("networks", station.handle(), async {
-                network_watch.run(networks).await;
+                watch.run().await;
                 Ok(())
             })
         }));
         tasks.extend(volumes.clone().map(|volumes| {
+            let watch = VolumeWatch::new(beat.clone(), volumes);
             parts.spawn("volumes", station.handle(), async {
-                volume_watch.run(volumes).await;
+                watch.run().await;
                 Ok(())
             })
         }));
         tasks.extend(ipam.clone().map(|ipam| {
+            let watch = AddressWatch::new(beat.clone(), ipam);
             parts.spawn("addresses", station.handle(), async {
-                address_watch.run(ipam).await;
+                watch.run().await;
                 Ok(())
             })
         }));

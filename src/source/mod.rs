@@ -8,6 +8,7 @@
 pub mod addresses;
 pub mod api;
 pub mod authorization;
+pub mod beat;
 pub mod body;
 mod concerns;
 pub mod drivers;

@@ -18,10 +18,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use super::addresses::AddressWatch;
+use super::beat::Beat;
 use super::looks::{Compared, Looks, Notice, Overflow, Wants};
-use super::networks::NetworkWatch;
-use super::volumes::VolumeWatch;
 use crate::docker::{Docker, DockerError};
 use crate::engine::Engine;
 use crate::lifecycle::{EngineId, Point, Saw, Signal, Source, Subject, SubjectKind};
@@ -82,22 +80,9 @@ impl Reconciler {
         Reconciler { docker, looks, engine, following }
     }
 
-    /// Who looks after the volumes of the same engine, at the same times.
-    pub fn volume_watch(&self) -> VolumeWatch {
-        let (docker, engine) = (self.docker.clone(), self.engine.clone());
-        VolumeWatch { docker, engine, following: self.following.clone() }
-    }
-
-    /// Who looks after the addresses of the same engine, at the same times.
-    pub fn address_watch(&self) -> AddressWatch {
-        let (docker, engine) = (self.docker.clone(), self.engine.clone());
-        AddressWatch { docker, engine, following: self.following.clone() }
-    }
-
-    /// Who looks after the networks that are those of `plugin` to the same engine, at the same times.
-    pub fn network_watch(&self, plugin: String) -> NetworkWatch {
-        let (docker, engine) = (self.docker.clone(), self.engine.clone());
-        NetworkWatch { docker, engine, following: self.following.clone(), plugin }
+    /// When others look after what the same engine has.
+    pub fn beat(&self) -> Beat {
+        Beat::new(self.docker.clone(), self.engine.clone(), self.following.clone())
     }
 
     /// Compares until nobody follows events any more.

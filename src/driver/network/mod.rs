@@ -101,7 +101,7 @@ struct Rules {
 
 impl Networks {
     /// The driver, with what it held when boathook ended. Nothing is looked at or changed on the host, apart
-    /// from the ports that are reserved again: that is [`Networks::repair`]'s.
+    /// from the ports that are reserved again: that is for [`Networks::repair`] and [`Networks::tidy`].
     pub fn new<'a>(parts: Parts, holdings: impl IntoIterator<Item = &'a Holding>) -> Networks {
         let (state, unread) = State::restored(holdings);
         for what in unread {

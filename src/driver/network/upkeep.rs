@@ -67,20 +67,19 @@ impl Upkeep {
 }
 
 impl Networks {
-    /// Makes of the host what it shall be after a boot: scripts are asked for their networks again, and all
-    /// that [`Networks::tidy`] does is done. To be called once, at boathook's start. Calls may come meanwhile.
+    /// Asks scripts for their networks again, which a boot may have taken. To be called once, at boathook's
+    /// start, before [`Networks::tidy`] does all else. Calls may come meanwhile.
     pub async fn repair(&self) {
         for network in self.desk.networks() {
             if network.script().is_some() {
                 self.desk.repair_network(&network).await;
             }
         }
-        self.tidy().await;
     }
 
     /// Puts right what others have changed: bridges that are gone are made again, links that nobody needs are
-    /// removed with those whose containers are gone, and rules are put back. To be called when the engine has started or reloaded, and now and
-    /// then. Calls may come meanwhile.
+    /// removed with those whose containers are gone, and rules are put back. To be called at boathook's start,
+    /// when the engine has started or reloaded, and now and then. Calls may come meanwhile.
     pub async fn tidy(&self) {
         for network in self.desk.networks() {
             if matches!(network.settings.mode, Mode::Bridge(_)) {
