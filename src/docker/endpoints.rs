@@ -4,10 +4,11 @@
 
 use std::collections::HashMap;
 
-use bollard::query_parameters::{InspectNetworkOptions, ListContainersOptions};
+use bollard::models::NetworkInspect;
+use bollard::query_parameters::ListContainersOptions;
 
 use super::lists::listed_container;
-use super::{Docker, DockerError, LOOK_LIMIT, encode, is_not_found, within};
+use super::{Docker, DockerError, LOOK_LIMIT, within};
 use crate::lifecycle::Listed;
 use jiff::Timestamp;
 
@@ -27,21 +28,7 @@ impl Docker {
     ///
     /// When the engine does not answer in time.
     pub async fn network_seen(&self, id: &str) -> Result<NetworkSeen, DockerError> {
-        let Some(target) = encode(id) else { return Ok(NetworkSeen::default()) };
-        let call = self.client.inspect_network(&target, None::<InspectNetworkOptions>);
-        match within(LOOK_LIMIT, call).await {
-            Ok(network) => {
-                let on = network.containers.unwrap_or_default().into_iter();
-                // A placeholder for an endpoint that has not joined (`buildEndpointResource` in moby,
-                // `daemon/network.go`).
-                let on = on.filter(|(container, _)| !container.starts_with("ep-"));
-                let containers =
-                    on.filter_map(|(container, it)| Some((it.endpoint_id?, container))).collect();
-                Ok(NetworkSeen { name: network.name, containers })
-            }
-            Err(DockerError::Call(error)) if is_not_found(&error) => Ok(NetworkSeen::default()),
-            Err(error) => Err(error),
-        }
+        Ok(self.inspect_network(id).await?.map(seen).unwrap_or_default())
     }
 
     /// The container with that id, as the list has it.
@@ -82,4 +69,12 @@ impl Docker {
         });
         Ok(found.and_then(|it| it.id))
     }
+}
+
+fn seen(network: NetworkInspect) -> NetworkSeen {
+    let on = network.containers.unwrap_or_default().into_iter();
+    // A placeholder for an endpoint that has not joined (`buildEndpointResource` in moby, `daemon/network.go`).
+    let on = on.filter(|(container, _)| !container.starts_with("ep-"));
+    let containers = on.filter_map(|(container, it)| Some((it.endpoint_id?, container))).collect();
+    NetworkSeen { name: network.name, containers }
 }

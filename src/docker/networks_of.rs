@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::models::NetworkInspect;
-use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
+use bollard::query_parameters::ListNetworksOptions;
 
 use super::lists::LIST_LIMIT;
-use super::{Docker, DockerError, LOOK_LIMIT, is_not_found, within};
+use super::{Docker, DockerError, within};
 
 impl Docker {
     /// The ids of the networks of `driver`, and of the endpoints on each of them.
@@ -21,12 +21,8 @@ impl Docker {
         let mut networks = BTreeMap::new();
         for id in listed.into_iter().filter_map(|it| it.id) {
             // A list does not tell who is on a network.
-            match within(LOOK_LIMIT, self.client.inspect_network(&id, None::<InspectNetworkOptions>)).await {
-                Ok(network) => {
-                    networks.insert(id, endpoints(network));
-                }
-                Err(DockerError::Call(error)) if is_not_found(&error) => {}
-                Err(error) => return Err(error),
+            if let Some(network) = self.inspect_network(&id).await? {
+                networks.insert(id, endpoints(network));
             }
         }
         Ok(networks)

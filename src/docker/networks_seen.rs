@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use bollard::models::{Ipam, IpamConfig, Network, NetworkInspect};
-use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
+use bollard::query_parameters::ListNetworksOptions;
 use ipnet::IpNet;
 
-use super::{Docker, DockerError, LOOK_LIMIT, encode, is_not_found, within};
+use super::{Docker, DockerError, LOOK_LIMIT, within};
 
 /// A network, as far as addresses are concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,13 +43,7 @@ impl Docker {
     ///
     /// When the engine does not answer in time.
     pub async fn addresses_of(&self, target: &str) -> Result<Option<NetworkAddresses>, DockerError> {
-        let Some(target) = encode(target) else { return Ok(None) };
-        let call = self.client.inspect_network(&target, None::<InspectNetworkOptions>);
-        match within(LOOK_LIMIT, call).await {
-            Ok(network) => Ok(inspected(network)),
-            Err(DockerError::Call(error)) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(self.inspect_network(target).await?.and_then(inspected))
     }
 }
 
