@@ -229,7 +229,7 @@ impl Ipam {
 
     async fn grant_pool(&self, wish: PoolWish) -> Result<(PoolId, IpNet), IpamError> {
         let settings = self.shared.settings.load_full();
-        let mut taken = if wish.subnet.is_none() { host::taken() } else { Vec::new() };
+        let mut taken = if wish.subnet.is_none() { host::taken().await } else { Vec::new() };
         let (granted, subnet, writing) = {
             let mut state = self.shared.state();
             taken.extend_from_slice(&state.others);
