@@ -26,7 +26,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, Kind, Kinds, Salvaged};
+use crate::config::{self, Config, Kinds, Salvaged};
 use crate::docker::DockerError;
 use crate::journal::{OpenError, Opened, Retention};
 
@@ -142,7 +142,7 @@ fn bind(socket: &Path) -> Result<Listener, ListenError> {
 /// What stays as it is until the daemon is started anew; of the core, until there is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Settled {
-    plugin: config::PluginName,
+    /// What the socket answers for.
     kinds: Kinds,
     drain: Duration,
     core: CoreSettings,
@@ -151,7 +151,6 @@ struct Settled {
 impl Settled {
     fn of(config: &Config) -> Settled {
         Settled {
-            plugin: config.plugin.clone(),
             kinds: config.kinds,
             drain: config.drain,
             core: CoreSettings {
@@ -159,7 +158,7 @@ impl Settled {
                 state_dir: config.state_dir.clone(),
                 output_bytes_max: config.output_bytes_max,
                 retention: Retention { runs: config.retention_runs, ..Retention::default() },
-                networks_of: config.kinds.contains(Kind::Network).then(|| config.plugin.to_string()),
+                kinds: Some(config.kinds),
                 volumes_root: Some(config.volumes.root.clone()),
                 plugin: config.plugin.clone(),
             },
@@ -173,16 +172,16 @@ impl Settled {
             state_dir: salvaged.state_dir.clone(),
             output_bytes_max: Config::OUTPUT_BYTES_MAX,
             retention: Retention::default(),
-            networks_of: None,
+            kinds: None,
             volumes_root: None,
             plugin: salvaged.plugin.clone(),
         };
-        let plugin = salvaged.plugin.clone();
         match obeyed.config().map(Settled::of) {
             Some(settled) => {
-                Settled { core: CoreSettings { plugin: plugin.clone(), ..settled.core }, plugin, ..settled }
+                let core = CoreSettings { plugin: salvaged.plugin.clone(), ..settled.core };
+                Settled { core, ..settled }
             }
-            None => Settled { plugin, kinds: Kinds::default(), drain: Config::DRAIN, core: salvaged_core() },
+            None => Settled { kinds: Kinds::default(), drain: Config::DRAIN, core: salvaged_core() },
         }
     }
 
@@ -191,7 +190,7 @@ impl Settled {
         let differs = [
             ("docker", self.core.docker != newer.core.docker),
             ("state_dir", self.core.state_dir != newer.core.state_dir),
-            ("plugin", self.plugin != newer.plugin || self.kinds != newer.kinds),
+            ("plugin", self.core.plugin != newer.core.plugin || self.kinds != newer.kinds),
             ("volumes.root", self.core.volumes_root != newer.core.volumes_root),
             ("retention.output", self.core.output_bytes_max != newer.core.output_bytes_max),
             ("retention.runs", self.core.retention != newer.core.retention),
@@ -226,7 +225,7 @@ impl Daemon {
             Ok(())
         });
         notify(&[NotifyState::Ready, NotifyState::Status(&self.obeyed.status())]);
-        info!(config = %self.path.display(), plugin = %self.settled.plugin, "boathook serves");
+        info!(config = %self.path.display(), plugin = %self.settled.core.plugin, "boathook serves");
 
         let fault = loop {
             tokio::select! {
@@ -304,7 +303,7 @@ impl Daemon {
     ) -> RunningCore {
         let (docker, state_dir) = (settings.docker.clone(), settings.state_dir.clone());
         // The socket keeps the name that it was bound under.
-        let settings = CoreSettings { plugin: self.settled.plugin.clone(), ..settings };
+        let settings = CoreSettings { plugin: self.settled.core.plugin.clone(), ..settings };
         let new = match Core::build(settings.clone(), store, &self.obeyed, &self.stopping) {
             Ok(core) => core,
             Err(error) => {

@@ -18,7 +18,7 @@ use super::DaemonError;
 use super::obeyed::{Obeyed, chain};
 use super::parts::Running;
 use super::station::Station;
-use crate::config::PluginName;
+use crate::config::{Kind, Kinds, PluginName};
 use crate::docker::Docker;
 use crate::driver::ipam::{Ipam, IpamParts};
 use crate::driver::network::{self, Networks};
@@ -45,11 +45,11 @@ pub(super) struct CoreSettings {
     pub(super) state_dir: PathBuf,
     pub(super) output_bytes_max: usize,
     pub(super) retention: Retention,
-    /// The name of the plugin, if it makes networks.
-    pub(super) networks_of: Option<String>,
+    /// What there are drivers for; `None`: nobody has said.
+    pub(super) kinds: Option<Kinds>,
     /// Where volumes are kept; `None`: nobody has said.
     pub(super) volumes_root: Option<PathBuf>,
-    /// How the engine calls the drivers.
+    /// How the engine calls the drivers: the name that the socket was bound under.
     pub(super) plugin: PluginName,
 }
 
@@ -79,8 +79,8 @@ pub(super) struct Core {
     /// The containers that Docker holds while it waits for a driver of ours.
     held: Held,
     scripts: Scripts,
-    /// Ours, and the name that the engine knows them by; `None`: they cannot be served, and calls wait.
-    networks: Option<(Networks, String)>,
+    /// `None`: they cannot be served, and calls wait.
+    networks: Option<Networks>,
     /// `None`: they cannot be served, and calls wait.
     volumes: Option<Volumes>,
     /// `None`: there is no store, and calls wait.
@@ -148,10 +148,11 @@ impl Core {
             let (driver, settings) = (settings.plugin.to_string(), obeyed.ipam());
             Ipam::new(IpamParts { journal, holdings: &holdings, driver, settings, scripts })
         });
-        let networks = settings.networks_of.filter(|_| writer.is_some()).map(|plugin| {
+        let makes_networks = settings.kinds.is_some_and(|it| it.contains(Kind::Network));
+        let networks = (makes_networks && writer.is_some()).then(|| {
             let (journal, scripts, runner) = (journal.clone(), scripts.clone(), runner.clone());
-            let parts = network::Parts { plugin: plugin.clone(), journal, scripts, runner };
-            (Networks::new(parts, &holdings), plugin)
+            let parts = network::Parts { plugin: settings.plugin.to_string(), journal, scripts, runner };
+            Networks::new(parts, &holdings)
         });
         let (engine, work) = Engine::new(Parts {
             rules: obeyed.rules(),
@@ -191,7 +192,7 @@ impl Core {
     }
 
     pub(super) fn networks(&self) -> Option<NetworkPoints> {
-        let (networks, _) = self.networks.clone()?;
+        let networks = self.networks.clone()?;
         let links = networks.clone();
         let host_link = move |network: &NetworkId, endpoint: &EndpointId| {
             links.place(network, endpoint).and_then(|it| it.host_link)
@@ -249,8 +250,8 @@ impl Core {
                 Ok(())
             }),
         ];
-        tasks.extend(networks.map(|(networks, plugin)| {
-            let watch = NetworkWatch::new(beat.clone(), networks, plugin);
+        tasks.extend(networks.map(|networks| {
+            let watch = NetworkWatch::new(beat.clone(), networks);
             parts.spawn("networks", station.handle(), async {
                 watch.run().await;
                 Ok(())

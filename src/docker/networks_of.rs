@@ -1,6 +1,6 @@
-//! Which networks of a driver there are, and who is on them.
+//! Which networks there are still, and who is on them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bollard::models::NetworkInspect;
 use bollard::query_parameters::ListNetworksOptions;
@@ -9,17 +9,19 @@ use super::lists::LIST_LIMIT;
 use super::{Docker, DockerError, within};
 
 impl Docker {
-    /// The ids of the networks of `driver`, and of the endpoints on each of them.
+    /// Those of the networks `held`, by id, that the engine has, by whatever name it knows their driver; and
+    /// the ids of the endpoints on each of them.
     ///
     /// # Errors
     ///
     /// When the engine does not answer in time.
-    pub async fn networks_of(&self, driver: &str) -> Result<BTreeMap<String, BTreeSet<String>>, DockerError> {
-        let filters = HashMap::from([("driver".to_owned(), vec![driver.to_owned()])]);
-        let options = ListNetworksOptions { filters: Some(filters) };
-        let listed = within(LIST_LIMIT, self.client.list_networks(Some(options))).await?;
+    pub async fn networks_among(
+        &self,
+        held: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, BTreeSet<String>>, DockerError> {
+        let listed = within(LIST_LIMIT, self.client.list_networks(None::<ListNetworksOptions>)).await?;
         let mut networks = BTreeMap::new();
-        for id in listed.into_iter().filter_map(|it| it.id) {
+        for id in listed.into_iter().filter_map(|it| it.id).filter(|it| held.contains(it)) {
             // A list does not tell who is on a network.
             if let Some(network) = self.inspect_network(&id).await? {
                 networks.insert(id, endpoints(network));

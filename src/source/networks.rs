@@ -16,13 +16,12 @@ use crate::driver::network::{Known, Networks};
 pub struct NetworkWatch {
     beat: Beat,
     networks: Networks,
-    plugin: String,
 }
 
 impl NetworkWatch {
-    /// Looks after `networks` at each beat, those of `plugin` to the engine.
-    pub fn new(beat: Beat, networks: Networks, plugin: String) -> NetworkWatch {
-        NetworkWatch { beat, networks, plugin }
+    /// Looks after `networks` at each beat.
+    pub fn new(beat: Beat, networks: Networks) -> NetworkWatch {
+        NetworkWatch { beat, networks }
     }
 
     /// Repairs, then puts right and compares until nobody follows events any more.
@@ -41,7 +40,7 @@ impl NetworkWatch {
 
     async fn compare(&self) -> Result<(), DockerError> {
         let asked_at = Instant::now();
-        let known = self.beat.docker.networks_of(&self.plugin).await?;
+        let known = self.beat.docker.networks_among(&self.networks.held()).await?;
         // What has another kind of id is not ours.
         let ids = known.into_iter().filter_map(|(network, endpoints)| {
             let endpoints = endpoints.into_iter().filter_map(|it| it.try_into().ok());

@@ -15,7 +15,7 @@ use super::wanted::{self, host_end, leftovers};
 use super::{Desk, Networks};
 use crate::driver::link::{self, LinkError};
 
-/// The networks that the engine has, and the endpoints on each: what `GET /networks` and `GET /networks/{id}`
+/// The networks held that the engine has, and the endpoints on each: what `GET /networks` and `GET /networks/{id}`
 /// say. Endpoints that have no container yet, whose key begins with `ep-`, are endpoints like all others.
 pub type Known = BTreeMap<NetworkId, BTreeSet<EndpointId>>;
 
@@ -89,6 +89,11 @@ impl Networks {
         self.desk.bury().await;
         self.desk.sweep().await;
         self.desk.repair_rules().await;
+    }
+
+    /// The ids of the networks that are held.
+    pub fn held(&self) -> BTreeSet<String> {
+        self.desk.state().networks.keys().map(ToString::to_string).collect()
     }
 
     /// Lets go of networks and endpoints that the engine does not have, since it has forgotten them while

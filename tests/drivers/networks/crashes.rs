@@ -77,3 +77,24 @@ fn what_the_engine_has_forgotten_is_let_go_of(on: Generation) {
 
     scene.wait_until_clean();
 }
+
+on_every_engine!(what_the_engine_has_from_a_plugin_of_another_name_is_kept);
+fn what_the_engine_has_from_a_plugin_of_another_name_is_kept(on: Generation) {
+    let Some(mut scene) = Scene::start(on) else { return };
+    scene.network("lan", &["--subnet", "10.90.0.0/24"]);
+    let forgotten = scene.network("gone", &["--subnet", "10.91.0.0/24"]);
+
+    scene.boathook.kill9();
+    scene.docker(&["network", "rm", "gone"]);
+    scene.start_boathook_as("other");
+    let told = |it: &Scene| -> Vec<_> {
+        let logs = it.boathook.logs().into_iter();
+        let logs = logs.filter(|it| it["message"] == "the engine has forgotten a network");
+        logs.map(|it| it["network"].clone()).collect()
+    };
+    scene.wait_until("the other network to be let go of", |it| !told(it).is_empty());
+    assert_eq!(told(&scene), [forgotten]);
+
+    scene.kill_boathook();
+    scene.serve("web", "lan", &[]);
+}

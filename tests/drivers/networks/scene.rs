@@ -129,6 +129,13 @@ impl Scene {
         self.boathook = self.sandbox.start_boathook(&self.config, options());
     }
 
+    /// As [`Scene::start_boathook`], under another name.
+    #[track_caller]
+    pub(super) fn start_boathook_as(&mut self, plugin: &str) {
+        let config = self.config.replace("plugin: {", &format!("plugin: {{name: {plugin}, "));
+        self.boathook = self.sandbox.start_boathook(&config, BoathookOptions { plugin, ..options() });
+    }
+
     /// A value of what `docker inspect` tells.
     #[track_caller]
     pub(super) fn inspect(&self, what: &str, format: &str) -> String {
