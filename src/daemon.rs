@@ -11,6 +11,7 @@ mod obeyed;
 mod parts;
 mod signals;
 mod station;
+mod unopened;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,8 +48,8 @@ const THREADS: usize = 2;
 /// How long answers may take after all hooks have been ended: the verdicts are there by then.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often a store that cannot be opened is tried again: a disk may come up late, somebody else may
-/// end.
+/// How often a store or volumes that cannot be opened are tried again: a disk may come up late, somebody
+/// else may end.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a socket may be held by what a killed boathook leaves: from fork to exec takes a millisecond, some
@@ -97,7 +98,7 @@ pub enum DaemonError {
 /// When it cannot begin to serve, or when a part of it fails. A configuration that cannot be used
 /// is no error: the last good one is obeyed in its place, or else gates are answered by `outage`, until
 /// a better one is loaded. Nor is a store that cannot be opened: it is tried again, and until then gates
-/// are answered by `outage`.
+/// are answered by `outage`. Nor are volumes: calls wait for them.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     // What boathook writes is for its own user alone, unless it says otherwise.
     umask(UMASK);
@@ -234,11 +235,11 @@ impl Daemon {
                     Asked::Reload => core = self.reload(core, &doors),
                     Asked::Stop => break Ok(()),
                 },
-                () = sleep(STORE_RETRY), if !core.has_store => core = self.try_store(core, &doors).await,
+                () = sleep(STORE_RETRY), if core.is_lacking() => core = self.try_again(core, &doors).await,
             }
         };
         // The engine ends when nobody can send to it any more.
-        drop((core.engine, core.volumes, core.ipam, doors));
+        drop((core.engine, core.volumes, core.late, core.ipam, doors));
         core.stop.cancel();
         closing.cancel();
         notify(&[NotifyState::Stopping]);
@@ -264,7 +265,7 @@ impl Daemon {
     fn obey(&mut self, config: Config, core: RunningCore, doors: &Doors) -> RunningCore {
         let (hooks, newer) = (config.hooks.len(), Settled::of(&config));
         let before = std::mem::replace(&mut self.obeyed, Obeyed::Written(config));
-        let core = match before.config() {
+        let mut core = match before.config() {
             // No gate's hook has run, nobody is being asked for a verdict that the old core alone can give.
             None if self.settled.core != newer.core => {
                 let (settings, store) = (newer.core.clone(), newer.core.open());
@@ -281,8 +282,12 @@ impl Daemon {
         core
     }
 
-    /// Opens the store that could not be opened, if that works now.
-    async fn try_store(&mut self, core: RunningCore, doors: &Doors) -> RunningCore {
+    /// Opens what could not be opened, if that works now: the store, or else the volumes.
+    async fn try_again(&mut self, mut core: RunningCore, doors: &Doors) -> RunningCore {
+        if core.has_store {
+            core.try_volumes(&mut self.parts, &self.station, doors).await;
+            return core;
+        }
         let settings = self.settled.core.clone();
         let opening = settings.clone();
         match spawn_blocking(move || opening.open()).await {

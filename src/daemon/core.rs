@@ -4,7 +4,6 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use docker_plugin_sdk::network::{EndpointId, NetworkId};
 use nix::unistd::{User, geteuid, gethostname};
@@ -12,26 +11,28 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{self, spawn_blocking};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::DaemonError;
+use super::doors::Doors;
 use super::obeyed::{Obeyed, chain};
 use super::parts::Running;
 use super::station::Station;
+use super::unopened::Unopened;
 use crate::config::{Kind, Kinds, PluginName};
 use crate::docker::Docker;
 use crate::driver::ipam::{Ipam, IpamParts};
 use crate::driver::network::{self, Networks};
 use crate::driver::script::Scripts;
-use crate::driver::volume::{self, Disk, Volumes};
+use crate::driver::volume::Volumes;
 use crate::engine::{Engine, Parts, Work};
 use crate::journal::{
     self, Asked, Journal, OpenError, Opened, Reader, Remembered, Retention, RunFilter, Writer,
 };
-use crate::run::Holding;
 use crate::runner::{Left, Runner, Secrets, Settings};
 use crate::source::addresses::AddressWatch;
 use crate::source::authorization::Gatekeeper;
+use crate::source::beat::Beat;
 use crate::source::drivers::{self, Held, Points};
 use crate::source::events::EventSource;
 use crate::source::looks::{Looks, Watch};
@@ -83,6 +84,8 @@ pub(super) struct Core {
     networks: Option<Networks>,
     /// `None`: they cannot be served, and calls wait.
     volumes: Option<Volumes>,
+    /// Volumes that could not be opened.
+    unopened: Option<Unopened>,
     /// `None`: there is no store, and calls wait.
     ipam: Option<Ipam>,
     /// `None`: there is no store, and gates are answered by `outage`.
@@ -98,12 +101,20 @@ pub(super) struct RunningCore {
     pub(super) engine: Engine,
     scripts: Scripts,
     pub(super) volumes: Option<Volumes>,
+    pub(super) late: Option<Late>,
     pub(super) ipam: Option<Ipam>,
     /// Ends its sources.
     pub(super) stop: CancellationToken,
     /// Ends the hooks that it runs.
     pub(super) stopping: CancellationToken,
     pub(super) tasks: Vec<task::Id>,
+}
+
+/// Volumes that could not be opened, and what is needed once they are.
+pub(super) struct Late {
+    unopened: Unopened,
+    points: Points,
+    beat: Beat,
 }
 
 impl Core {
@@ -139,10 +150,12 @@ impl Core {
         let scripts =
             Scripts::new(runner.clone(), obeyed.config().map(|it| it.scripts.clone()).unwrap_or_default());
         let holdings = std::mem::take(&mut remembered.holdings);
-        let volumes = settings.volumes_root.filter(|_| writer.is_some()).and_then(|root| {
-            let tools = volume::Tools { journal: journal.clone(), scripts: scripts.clone(), disk: disk() };
-            open_volumes(&root, obeyed, tools, &holdings)
+        let root = settings.volumes_root.filter(|_| writer.is_some());
+        let unopened = root.map(|root| {
+            let paths = obeyed.config().map(|it| it.volumes.paths.clone()).unwrap_or_default();
+            Unopened::new(root, paths, journal.clone(), scripts.clone()).used(&holdings)
         });
+        let (volumes, unopened) = open_volumes(unopened);
         let ipam = writer.is_some().then(|| {
             let (journal, scripts) = (journal.clone(), scripts.clone());
             let (driver, settings) = (settings.plugin.to_string(), obeyed.ipam());
@@ -175,6 +188,7 @@ impl Core {
             scripts,
             networks,
             volumes,
+            unopened,
             ipam,
             writer,
             stopping,
@@ -214,6 +228,7 @@ impl Core {
     }
 
     pub(super) fn start(self, parts: &mut Running, station: &Station) -> RunningCore {
+        let points = self.points();
         let Core {
             engine,
             work,
@@ -224,6 +239,7 @@ impl Core {
             scripts,
             networks,
             volumes,
+            unopened,
             ipam,
             writer,
             stopping,
@@ -257,13 +273,7 @@ impl Core {
                 Ok(())
             })
         }));
-        tasks.extend(volumes.clone().map(|volumes| {
-            let watch = VolumeWatch::new(beat.clone(), volumes);
-            parts.spawn("volumes", station.handle(), async {
-                watch.run().await;
-                Ok(())
-            })
-        }));
+        tasks.extend(volumes.clone().map(|it| look_after(it, beat.clone(), parts, station)));
         tasks.extend(ipam.clone().map(|ipam| {
             let watch = AddressWatch::new(beat.clone(), ipam);
             parts.spawn("addresses", station.handle(), async {
@@ -278,13 +288,14 @@ impl Core {
                 spawn_blocking(|| writer.run()).await.map_err(DaemonError::Journal)
             })
         }));
-        RunningCore { has_store, engine, scripts, volumes, ipam, stop, stopping, tasks }
+        let late = unopened.map(|unopened| Late { unopened, points, beat });
+        RunningCore { has_store, engine, scripts, volumes, late, ipam, stop, stopping, tasks }
     }
 }
 
 impl RunningCore {
     /// Goes by what is obeyed from now on.
-    pub(super) fn obey(&self, obeyed: &Obeyed) {
+    pub(super) fn obey(&mut self, obeyed: &Obeyed) {
         self.engine.obey(obeyed.rules());
         if let Some(ipam) = &self.ipam {
             ipam.obey(obeyed.ipam());
@@ -294,26 +305,49 @@ impl RunningCore {
             if let Some(volumes) = &self.volumes {
                 volumes.obey(config.volumes.paths.clone());
             }
+            if let Some(late) = &mut self.late {
+                late.unopened.obey(config.volumes.paths.clone());
+            }
+        }
+    }
+
+    /// Whether something that is on disk could not be opened.
+    pub(super) fn is_lacking(&self) -> bool {
+        !self.has_store || self.late.is_some()
+    }
+
+    /// Opens the volumes that could not be opened, if that works now, and leads calls to them.
+    pub(super) async fn try_volumes(&mut self, parts: &mut Running, station: &Station, doors: &Doors) {
+        let Some(late) = &self.late else { return };
+        let unopened = late.unopened.clone();
+        // Why not has been told.
+        let Ok(Ok(volumes)) = spawn_blocking(move || unopened.open()).await else { return };
+        let Late { unopened, points, beat } = self.late.take().expect("it was there just now");
+        info!(root = %unopened.root().display(), "there are volumes now");
+        doors.lead_to_volumes(drivers::Volumes::new(volumes.clone(), points));
+        self.tasks.push(look_after(volumes.clone(), beat, parts, station));
+        self.volumes = Some(volumes);
+    }
+}
+
+/// The volumes, or what cannot be opened yet. Waits for the disk.
+fn open_volumes(unopened: Option<Unopened>) -> (Option<Volumes>, Option<Unopened>) {
+    let Some(unopened) = unopened else { return (None, None) };
+    match unopened.open() {
+        Ok(volumes) => (Some(volumes), None),
+        Err(it) => {
+            error!(error = chain(&it), root = %unopened.root().display(), "there are no volumes");
+            (None, Some(unopened))
         }
     }
 }
 
-/// Where the drivers wait for disks: on a thread of its own each time, which may outlive us. A pool would be
-/// waited for at the end, for as long as there is data to delete.
-fn disk() -> Disk {
-    Disk::new(|work| {
-        let begun = thread::Builder::new().name("disk".to_owned()).spawn(work);
-        if let Err(error) = begun {
-            error!(%error, "no thread for a driver's work on a disk");
-        }
+fn look_after(volumes: Volumes, beat: Beat, parts: &mut Running, station: &Station) -> task::Id {
+    let watch = VolumeWatch::new(beat, volumes);
+    parts.spawn("volumes", station.handle(), async {
+        watch.run().await;
+        Ok(())
     })
-}
-
-/// The volumes in `root`. Waits for the disk.
-fn open_volumes(root: &Path, obeyed: &Obeyed, tools: volume::Tools, holdings: &[Holding]) -> Option<Volumes> {
-    let paths = obeyed.config().map(|it| it.volumes.paths.clone()).unwrap_or_default();
-    let opened = Volumes::open(root, paths, tools, holdings);
-    opened.inspect_err(|it| error!(error = chain(it), root = %root.display(), "there are no volumes")).ok()
 }
 
 /// What a store brings, or what stands in for one that cannot be opened.

@@ -60,6 +60,11 @@ impl Doors {
         self.volumes.lead_to(core.volumes());
     }
 
+    /// Leads calls to volumes, which the core did not have at first.
+    pub(super) fn lead_to_volumes(&self, volumes: VolumePoints) {
+        self.volumes.lead_to(Some(volumes));
+    }
+
     /// The plugin that has these kinds of ways in.
     pub(super) fn plugin(&self, kinds: Kinds) -> Plugin {
         let mut plugin = Plugin::builder();

@@ -109,3 +109,25 @@ fn labels_are_remembered_when_the_store_comes_late(on: Generation) {
     assert_eq!(world.in_volume("db", "echo there"), "there");
 }
 on_every_engine!(labels_are_remembered_when_the_store_comes_late);
+
+fn volumes_on_a_disk_that_comes_late_are_there_without_a_restart(on: Generation) {
+    let Some(mut world) = World::start(on, "") else { return };
+    world.create("dir", &[]);
+    world.run_sleeper("one", "dir");
+    let place = |it: &str| world.sandbox.dir().join("state").join(it);
+    let (root, away) = (place("volumes"), place("away"));
+
+    world.boathook.kill9();
+    fs::rename(&root, &away).expect("there are volumes");
+    fs::write(&root, "").expect("there is a state directory");
+    world.start_boathook();
+    world.boathook.wait_for_log("what is wrong", |line| line["message"] == "there are no volumes");
+    fs::remove_file(&root).expect("it was written");
+    fs::rename(&away, &root).expect("it was moved");
+
+    assert_eq!(world.references("dir"), 1);
+    assert_eq!(world.in_volume("dir", "echo kept > /v/file; cat /v/file"), "kept");
+    world.docker(&["rm", "-f", "one"]);
+    assert_eq!(world.references("dir"), 0);
+}
+on_every_engine!(volumes_on_a_disk_that_comes_late_are_there_without_a_restart);
