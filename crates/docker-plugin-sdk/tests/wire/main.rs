@@ -10,4 +10,5 @@ mod limits;
 mod replay;
 mod replay_drivers;
 mod sockets;
+mod transcripts;
 mod world;

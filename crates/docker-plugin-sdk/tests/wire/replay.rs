@@ -1,64 +1,14 @@
 //! Every authorization call that three engines made, sent again.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use base64_simd::STANDARD;
+use docker_plugin_sdk::Plugin;
 use docker_plugin_sdk::authorization::{Authorization, Decision, EncodedBody, Headers, Request, Response};
-use docker_plugin_sdk::{Plugin, Socket};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::client::Client;
-use crate::world::{FOR_EVER, serve};
-
-const TRANSCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/transcripts");
-
-/// One line of a transcript.
-#[derive(Deserialize)]
-pub(crate) struct Line<'a> {
-    pub(crate) plugin: &'a str,
-    pub(crate) path: &'a str,
-    headers: Map<String, Value>,
-    /// Kept as text: the order of keys is the engine's.
-    #[serde(borrow)]
-    pub(crate) body: &'a RawValue,
-    pub(crate) reply: Option<Value>,
-    status: Option<u16>,
-}
-
-impl Line<'_> {
-    /// The body as Go writes it, which escapes what HTML would take amiss and ends with a line feed.
-    pub(crate) fn body_on_the_wire(&self) -> String {
-        match self.body.get() {
-            "null" => String::new(),
-            body => body.replace('&', r"\u0026").replace('<', r"\u003c").replace('>', r"\u003e") + "\n",
-        }
-    }
-
-    pub(crate) fn request(&self, body: &str) -> String {
-        let mut request = format!("POST {} HTTP/1.1\r\n", self.path);
-        for (name, value) in &self.headers {
-            // The recordings are cut here and there, so the length is that of what is sent.
-            let length = body.len().to_string();
-            let value = if name == "Content-Length" { &length } else { value.as_str().expect("a text") };
-            request += &format!("{name}: {value}\r\n");
-        }
-        request + "\r\n" + body
-    }
-
-    /// The decision that was recorded, if it is one that this crate can make.
-    fn decision(&self) -> Option<Decision> {
-        let reply = self.reply.as_ref()?;
-        match (self.status, reply["Allow"].as_bool()?, reply.get("Msg"), reply.get("Err")) {
-            (None, true, None, None) => Some(Decision::Allow),
-            (None, false, Some(message), None) => Some(Decision::deny(message.as_str()?)),
-            _ => None,
-        }
-    }
-}
+use crate::transcripts::{Line, replayed};
 
 /// Answers as told, and keeps what it was asked, written down in the engine's own words.
 #[derive(Default)]
@@ -131,20 +81,6 @@ fn write_headers(written: &mut Map<String, Value>, name: &str, headers: &Headers
     }
 }
 
-pub(crate) fn transcripts() -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for engine in ["20.10.24", "26.1.5", "28.5.2"] {
-        let folder = fs::read_dir(Path::new(TRANSCRIPTS).join(engine)).expect("the engine's transcripts");
-        files.extend(folder.map(|it| it.expect("a readable folder").path()));
-    }
-    files.retain(|it| {
-        let name = it.to_string_lossy();
-        name.ends_with(".jsonl") && !name.ends_with(".events.jsonl")
-    });
-    files.sort();
-    files
-}
-
 /// What was sent, to be sure that it was not little.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sent {
@@ -159,32 +95,31 @@ struct Sent {
 
 #[tokio::test]
 async fn every_recorded_call_reads_back_as_it_was_sent() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("it.sock");
     let scribe = Arc::new(Scribe::default());
     let plugin = Plugin::builder().authorization(Handle(Arc::clone(&scribe))).build();
-    let listener = Socket::new(&path).bind().expect("the path is free");
-    let _served = serve(&plugin, listener, FOR_EVER);
     let mut sent = Sent::default();
 
-    for file in transcripts() {
-        let lines = fs::read_to_string(&file).expect("a transcript is text");
-        let mut client = Client::connect(&path).await.expect("the plugin listens");
-        for (number, line) in lines.lines().enumerate() {
-            let place = format!("{}:{}", file.display(), number + 1);
-            let line: Line<'_> = serde_json::from_str(line).expect(&place);
-            if line.plugin == "authz" {
-                replay(&mut client, &scribe, &line, &place, &mut sent).await;
-            }
-        }
-    }
+    replayed(&plugin, &["authz"], async |client: &mut Client, line: &Line<'_>, place: &str| {
+        replay(client, &scribe, line, place, &mut sent).await;
+    })
+    .await;
 
     assert_eq!(sent, Sent { calls: 3345, empty: 6, uncut: 3283, compared: 3312 });
 }
 
+/// The decision that was recorded, if it is one that this crate can make.
+fn decision(line: &Line<'_>) -> Option<Decision> {
+    let reply = line.reply.as_ref()?;
+    match (line.status, reply["Allow"].as_bool()?, reply.get("Msg"), reply.get("Err")) {
+        (None, true, None, None) => Some(Decision::Allow),
+        (None, false, Some(message), None) => Some(Decision::deny(message.as_str()?)),
+        _ => None,
+    }
+}
+
 async fn replay(client: &mut Client, scribe: &Scribe, line: &Line<'_>, place: &str, sent: &mut Sent) {
     let body = line.body_on_the_wire();
-    let decision = line.decision();
+    let decision = decision(line);
     *scribe.next.lock().expect("no panics") = Some(decision.clone().unwrap_or(Decision::Allow));
 
     let reply = client.call(line.request(&body)).await;

@@ -1,21 +1,19 @@
 //! Every driver call that three engines made, sent again.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use docker_plugin_sdk::Plugin;
 use docker_plugin_sdk::driver::{DriverError, Scope};
 use docker_plugin_sdk::ipam::{self, AddressSpaces, AllottedAddress, IpamDriver, Pool};
 use docker_plugin_sdk::network::{self, CreatedEndpoint, EndpointInfo, Joined, NetworkDriver, PoolData};
 use docker_plugin_sdk::volume::{self, Volume, VolumeDriver};
-use docker_plugin_sdk::{Plugin, Socket};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::replay::{Line, transcripts};
-use crate::world::{FOR_EVER, serve};
+use crate::transcripts::{Line, replayed};
 
 type Request<T> = docker_plugin_sdk::driver::Request<T>;
 
@@ -241,25 +239,16 @@ type Sent = BTreeMap<String, (usize, usize)>;
 
 #[tokio::test]
 async fn every_recorded_driver_call_reads_back_as_it_was_sent() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("it.sock");
     let scribe = Arc::new(Scribe::default());
     let handle = Handle(Arc::clone(&scribe));
     let plugin = Plugin::builder().network(handle.clone()).ipam(handle.clone()).volume(handle).build();
-    let _served = serve(&plugin, Socket::new(&path).bind().expect("the path is free"), FOR_EVER);
     let mut sent = Sent::new();
 
-    for file in transcripts() {
-        let lines = fs::read_to_string(&file).expect("a transcript is text");
-        let mut client = Client::connect(&path).await.expect("the plugin listens");
-        for (number, line) in lines.lines().enumerate() {
-            let place = format!("{}:{}", file.display(), number + 1);
-            let line: Line<'_> = serde_json::from_str(line).expect(&place);
-            if ["network", "ipam", "volume"].contains(&line.plugin) {
-                replay(&mut client, &scribe, &line, &place, &mut sent).await;
-            }
-        }
-    }
+    let kinds = ["network", "ipam", "volume"];
+    replayed(&plugin, &kinds, async |client: &mut Client, line: &Line<'_>, place: &str| {
+        replay(client, &scribe, line, place, &mut sent).await;
+    })
+    .await;
 
     let expected = [
         ("/IpamDriver.GetCapabilities", (27, 27)),
