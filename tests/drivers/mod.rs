@@ -3,6 +3,7 @@
 mod addresses;
 mod errands;
 mod firewall;
+mod host;
 mod links;
 mod networks;
 mod recipes;

@@ -145,6 +145,33 @@ impl Sandbox {
         output.stdout.trim().to_owned()
     }
 
+    /// Runs the docker client, which must not succeed; what it said.
+    ///
+    /// # Panics
+    ///
+    /// When it does, and as [`Sandbox::run`] does.
+    #[track_caller]
+    pub fn docker_refused<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
+        let output = self.docker(arguments);
+        if output.status.success() {
+            let arguments: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
+            panic!("docker {arguments:?} succeeds: {}", output.stdout);
+        }
+        output.stderr
+    }
+
+    /// Runs a script in a shell inside; what it printed.
+    ///
+    /// # Panics
+    ///
+    /// When it fails, and as [`Sandbox::run`] does.
+    #[track_caller]
+    pub fn shell(&self, script: &str) -> String {
+        let output = self.run(&["sh", "-c", script]);
+        assert!(output.status.success(), "{script}: {}", output.stderr);
+        output.stdout
+    }
+
     /// Starts the engine and waits until it answers. Panics as [`Dockerd::wait_until_it_answers`] does.
     #[track_caller]
     pub fn start_dockerd(&self, options: DockerdOptions<'_>) -> Dockerd {

@@ -106,9 +106,7 @@ impl World {
 
     /// What the client complains about.
     pub(super) fn refusal(&self, arguments: &[&str]) -> String {
-        let output = self.sandbox.docker(arguments);
-        assert!(!output.status.success(), "docker {arguments:?} succeeds");
-        output.stderr
+        self.sandbox.docker_refused(arguments)
     }
 
     /// Runs a container that sleeps; its first address.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::drivers::host::{is_clean, links, reads, request};
 use crate::engine::{Boathook, BoathookOptions, Dockerd, DockerdOptions, Generation, Sandbox, wait_for};
 
 /// For a server in a container to listen, and for what happens behind a call to have happened.
@@ -42,9 +43,7 @@ impl Scene {
     /// Runs the docker client, which fails; what it says.
     #[track_caller]
     pub(super) fn refused(&self, arguments: &[&str]) -> String {
-        let output = self.sandbox.docker(arguments);
-        assert!(!output.status.success(), "docker {arguments:?} succeeds");
-        output.stderr
+        self.sandbox.docker_refused(arguments)
     }
 
     /// Makes a network of ours.
@@ -82,32 +81,24 @@ impl Scene {
 
     /// Whether the host reads what `server` answers when it asks at `address`.
     pub(super) fn host_reads(&self, server: &str, address: &str) -> bool {
-        let output = self.sandbox.run(&["busybox", "sh", "-c", &request(address)]);
-        output.status.success() && output.stdout.lines().last() == Some(server)
+        reads(&self.sandbox, address, server)
     }
 
     /// What a command on the host prints.
     #[track_caller]
     pub(super) fn host(&self, command: &str) -> String {
-        let output = self.sandbox.run(&["sh", "-c", command]);
-        assert!(output.status.success(), "{command}: {}", output.stderr);
-        output.stdout
+        self.sandbox.shell(command)
     }
 
     /// The names of links of ours.
     pub(super) fn links(&self) -> Vec<String> {
-        let all = self.host("ip -o link");
-        let names = all.lines().filter_map(|it| it.split(": ").nth(1)?.split('@').next());
-        names.filter(|it| it.starts_with("bh")).map(str::to_owned).collect()
+        links(&self.sandbox)
     }
 
     /// Waits until nothing of ours is left: no link, no rule, no address.
     #[track_caller]
     pub(super) fn wait_until_clean(&self) {
-        wait_for("links and rules to go", SEEN_LIMIT, || {
-            let rules = self.host("iptables-save; ip6tables-save");
-            (self.links().is_empty() && !rules.contains("BOATHOOK")).then_some(())
-        });
+        self.wait_until("links and rules to go", |it| is_clean(&it.sandbox));
     }
 
     /// Waits until `is_so`.
@@ -146,16 +137,6 @@ impl Scene {
     pub(super) fn address(&self, container: &str) -> String {
         self.inspect(container, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
     }
-}
-
-/// A request to a server at `ADDRESS[:PORT]`. Busybox's own client of HTTP crashes where it is static.
-fn request(address: &str) -> String {
-    let (host, port) = match address.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port),
-        _ => (address, "80"),
-    };
-    let host = host.trim_matches(['[', ']']);
-    format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {host} {port}")
 }
 
 fn options() -> BoathookOptions<'static> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::drivers::host;
 use crate::engine::{Boathook, BoathookOptions, Dockerd, DockerdOptions, Generation, Sandbox, wait_for};
 
 /// For what a recipe does to be seen. Its scripts take milliseconds, a comparison comes every few seconds.
@@ -59,17 +60,13 @@ impl Scene {
     /// Runs the docker client, which fails; what it says.
     #[track_caller]
     pub(super) fn refused(&self, arguments: &[&str]) -> String {
-        let output = self.sandbox.docker(arguments);
-        assert!(!output.status.success(), "docker {arguments:?} succeeds");
-        output.stderr
+        self.sandbox.docker_refused(arguments)
     }
 
     /// What a command on the host prints, trimmed.
     #[track_caller]
     pub(super) fn host(&self, command: &str) -> String {
-        let output = self.sandbox.run(&["sh", "-c", command]);
-        assert!(output.status.success(), "{command}: {}", output.stderr);
-        output.stdout.trim().to_owned()
+        self.sandbox.shell(command).trim().to_owned()
     }
 
     /// Whether a command on the host succeeds.
@@ -102,10 +99,9 @@ impl Scene {
     }
 }
 
-/// A command that asks a server for the page of [`Scene::serve`], and fails without it. Busybox's own client of
-/// HTTP crashes where it is static.
+/// A command that asks a server for the page of [`Scene::serve`], and fails without it.
 pub(super) fn request(address: &str, port: u16) -> String {
-    format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 3 {address} {port} | grep -q hello")
+    format!("{} | grep -q hello", host::request(&format!("{address}:{port}")))
 }
 
 fn drop_in(sandbox: &Sandbox, name: &str, values: &[(&str, &str)]) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use boathook::journal::{self, Retention};
 
+use crate::drivers::host::{is_clean, links, reads, request};
 use crate::engine::{
     Boathook, BoathookOptions, Dockerd, DockerdOptions, Generation, Output, Sandbox, wait_for,
 };
@@ -91,16 +92,13 @@ impl House {
 
     /// Whether the host reads what `server` answers at `place`.
     pub(super) fn host_reads(&self, place: &str, server: &str) -> bool {
-        let output = self.sandbox.run(&["busybox", "sh", "-c", &request(place)]);
-        output.status.success() && output.stdout.lines().last() == Some(server)
+        reads(&self.sandbox, place, server)
     }
 
     /// What a shell on the host prints.
     #[track_caller]
     pub(super) fn host(&self, script: &str) -> String {
-        let output = self.sandbox.run(&["sh", "-c", script]);
-        assert!(output.status.success(), "{script}: {}", output.stderr);
-        output.stdout
+        self.sandbox.shell(script)
     }
 
     #[track_caller]
@@ -136,17 +134,13 @@ impl House {
 
     /// The names of links that boathook made.
     pub(super) fn links(&self) -> Vec<String> {
-        let all = self.host("ip -o link");
-        let names = all.lines().filter_map(|it| it.split(": ").nth(1)?.split('@').next());
-        names.filter(|it| it.starts_with("bh")).map(str::to_owned).collect()
+        links(&self.sandbox)
     }
 
     /// Waits until neither link nor rule is left, ends boathook, and looks into its store: nothing is held.
     #[track_caller]
     pub(super) fn assert_nothing_is_left(&self) {
-        self.wait_until("links and rules to go", |it| {
-            it.links().is_empty() && !it.host("iptables-save; ip6tables-save").contains("BOATHOOK")
-        });
+        self.wait_until("links and rules to go", |it| is_clean(&it.sandbox));
         assert!(self.boathook.terminate().success());
         let opened = journal::open(&self.sandbox.dir().join("state"), Retention::default());
         assert_eq!(opened.expect("there is a store").remembered.holdings, []);
@@ -181,13 +175,6 @@ fn chance() -> Duration {
 
 fn parsed(text: &str) -> Vec<IpAddr> {
     text.split_whitespace().map(|it| it.parse().unwrap_or_else(|_| panic!("`{it}` is no address"))).collect()
-}
-
-/// A request. Busybox's own client of HTTP crashes where it is static.
-fn request(place: &str) -> String {
-    let (host, port) = place.rsplit_once(':').expect("a place has a port");
-    let host = host.trim_matches(['[', ']']);
-    format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {host} {port}")
 }
 
 fn options() -> BoathookOptions<'static> {

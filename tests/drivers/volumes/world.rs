@@ -55,9 +55,7 @@ impl World {
 
     /// What docker says about something that it must not do.
     pub(super) fn refused(&self, arguments: &[&str]) -> String {
-        let output = self.sandbox.docker(arguments);
-        assert!(!output.status.success(), "docker {arguments:?} is done: {}", output.stdout);
-        output.stderr
+        self.sandbox.docker_refused(arguments)
     }
 
     /// Makes a volume with these options.
