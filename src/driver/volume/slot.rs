@@ -45,7 +45,7 @@ pub(super) struct State {
     pub(super) is_over: bool,
 }
 
-/// A volume that nobody else can change for now.
+/// A volume that nobody else can change until this is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) slot: Arc<Slot>,
