@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::name::VolumeName;
 use super::options;
 use super::place::{Missing, Place};
+use super::quota;
 use super::script::{Method, Question};
 use super::shelf::{self, Record};
 use super::slot::Held;
@@ -132,6 +133,9 @@ impl Volumes {
             };
             if let Some((path, missing)) = place {
                 Place::find(path, &paths, shelf.root())?.open(missing)?;
+            }
+            if matches!(planned.spec, Spec::Directory { size: Some(_), .. }) {
+                quota::require(shelf.root())?;
             }
             shelf.stage(&staged, &planned)?;
             Ok::<_, VolumeError>(held)

@@ -17,6 +17,7 @@ mod mounts;
 mod name;
 mod options;
 mod place;
+mod quota;
 mod script;
 mod serve;
 mod shelf;
@@ -54,6 +55,7 @@ pub use mounts::MountError;
 pub use name::{NameError, VolumeName};
 pub use options::OptionsError;
 pub use place::PlaceError;
+pub use quota::{Lack, QuotaError};
 pub use shelf::ShelfError;
 pub use spec::{Permissions, Spec};
 pub use uses::{Moment, Use, Uses};
@@ -99,6 +101,9 @@ pub enum VolumeError {
     /// The directory of volumes does not do.
     #[error(transparent)]
     Shelf(#[from] ShelfError),
+    /// It cannot be limited.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// It could not be mounted or unmounted.
     #[error(transparent)]
     Mount(#[from] MountError),
@@ -320,8 +325,8 @@ impl Volumes {
         status.extend(spec.as_ref().map(|it| ("type".to_owned(), it.word().into())));
         let is_script = matches!(spec, Some(Spec::Script { .. }));
         let mountpoint = view.mountpoint.or_else(|| (!is_script).then(|| self.shelf().data(name)));
-        if let (Some(Spec::Tmpfs { size, .. }), Some(at)) = (&spec, &mountpoint) {
-            status.extend(size.map(|it| ("size".to_owned(), it.into())));
+        status.extend(spec.as_ref().and_then(Spec::size).map(|it| ("size".to_owned(), it.into())));
+        if let (Some(Spec::Tmpfs { .. }), Some(at)) = (&spec, &mountpoint) {
             let used = (view.uses > 0).then(|| mounts::bytes_used(at)).flatten();
             status.extend(used.map(|it| ("used".to_owned(), it.into())));
         }

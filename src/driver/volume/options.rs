@@ -14,7 +14,7 @@ const KEYS: [(&str, &[Kind]); 7] = [
     ("mode", &[Kind::Directory, Kind::Tmpfs]),
     ("uid", &[Kind::Directory, Kind::Tmpfs]),
     ("gid", &[Kind::Directory, Kind::Tmpfs]),
-    ("size", &[Kind::Tmpfs]),
+    ("size", &[Kind::Directory, Kind::Tmpfs]),
     ("script", &[Kind::Script]),
 ];
 
@@ -31,7 +31,7 @@ const MODE_MAX: u32 = 0o7777;
 /// The largest id of a user or group; the one above it means "leave as it is" to the kernel.
 const ID_MAX: u32 = u32::MAX - 1;
 
-/// The smallest size of a tmpfs: one page.
+/// The smallest size: one page, and one block of a disk.
 const SIZE_MIN: u64 = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,15 @@ impl Reader<'_> {
         match kind? {
             Kind::Directory => {
                 let path = self.value("path", absolute);
-                Some(Spec::Directory { permissions: self.permissions(), path })
+                let size = self.value("size", size);
+                if self.options.contains_key("path") && self.options.contains_key("size") {
+                    self.mistakes.push(
+                        "`size` cannot be kept for `path`, whose directory is not the volume's own: remove one of \
+                         them"
+                            .to_owned(),
+                    );
+                }
+                Some(Spec::Directory { permissions: self.permissions(), path, size })
             }
             Kind::Tmpfs => {
                 let size = self.value("size", size);
@@ -167,11 +175,6 @@ fn unknown(key: &str) -> String {
 }
 
 fn misplaced(key: &str, kinds: &[Kind], kind: Kind) -> String {
-    if (key, kind) == ("size", Kind::Directory) {
-        return "`size` cannot be kept by a directory: use `type=tmpfs`, or a script that makes a file of that \
-            size and mounts it (`type=script`)"
-            .to_owned();
-    }
     let kinds: Vec<_> = kinds.iter().map(|it| format!("`type={}`", it.word())).collect();
     format!("`{key}` means nothing with `type={}`: remove it, or write {}", kind.word(), kinds.join(" or "))
 }
@@ -268,7 +271,10 @@ mod tests {
 
     #[test]
     fn nothing_said_is_a_directory() {
-        assert_eq!(read(&[]), Ok(Spec::Directory { permissions: Permissions::default(), path: None }));
+        assert_eq!(
+            read(&[]),
+            Ok(Spec::Directory { permissions: Permissions::default(), path: None, size: None })
+        );
     }
 
     #[test]
@@ -279,7 +285,12 @@ mod tests {
         let tmpfs = read(&[&given[..], &[("type", "tmpfs"), ("size", "64m")]].concat());
         assert_eq!(tmpfs, Ok(Spec::Tmpfs { permissions, size: Some(64 << 20) }));
         let directory = read(&[&given[..], &[("path", "/srv//data/")]].concat());
-        assert_eq!(directory, Ok(Spec::Directory { permissions, path: Some("/srv/data".into()) }));
+        assert_eq!(
+            directory,
+            Ok(Spec::Directory { permissions, path: Some("/srv/data".into()), size: None })
+        );
+        let limited = read(&[&given[..], &[("size", "8m")]].concat());
+        assert_eq!(limited, Ok(Spec::Directory { permissions, path: None, size: Some(8 << 20) }));
         assert_eq!(read(&[("type", "bind"), ("path", "/srv/x")]), Ok(Spec::Bind { path: "/srv/x".into() }));
         let options =
             BTreeMap::from([("size".to_owned(), "1g".to_owned()), ("key".to_owned(), "k".to_owned())]);
@@ -315,7 +326,14 @@ mod tests {
             mistakes(&[("type", "bind"), ("path", "/srv/x"), ("uid", "1")]),
             ["`uid` means nothing with `type=bind`: remove it, or write `type=directory` or `type=tmpfs`"]
         );
-        assert!(mistakes(&[("size", "1g")])[0].starts_with("`size` cannot be kept by a directory"));
+        assert_eq!(
+            mistakes(&[("size", "1g"), ("path", "/srv/x")]),
+            ["`size` cannot be kept for `path`, whose directory is not the volume's own: remove one of them"]
+        );
+        assert_eq!(
+            mistakes(&[("type", "bind"), ("path", "/srv/x"), ("size", "1g")]),
+            ["`size` means nothing with `type=bind`: remove it, or write `type=directory` or `type=tmpfs`"]
+        );
         assert_eq!(
             mistakes(&[("mode", "script"), ("script", "luks")]),
             [

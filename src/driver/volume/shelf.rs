@@ -18,6 +18,7 @@ use tracing::warn;
 
 use super::mounts::{self, MountError};
 use super::name::VolumeName;
+use super::quota::{self, QuotaError};
 use super::spec::{Permissions, Spec};
 use super::table::Table;
 use crate::trust::{self, Distrust};
@@ -78,6 +79,9 @@ pub enum ShelfError {
     /// Its data cannot be given to whom it shall belong.
     #[error(transparent)]
     Give(#[from] MountError),
+    /// It cannot be limited.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
 }
 
 /// What there is to know of a volume.
@@ -188,8 +192,9 @@ impl Shelf {
         make(&staged, PASSAGE)?;
         let data = staged.join(DATA);
         make(&data, DATA_MODE)?;
-        if let Spec::Directory { permissions, path: None } = &record.spec {
+        if let Spec::Directory { permissions, path: None, size } = &record.spec {
             mounts::give(&data, permissions)?;
+            size.map_or(Ok(()), |it| quota::keep(&staged, &data, it))?;
         }
         write(&staged.join(RECORD), record)?;
         sync(&staged)
@@ -239,6 +244,7 @@ pub(super) fn delete_gone(graves: &[PathBuf]) {
 /// Deletes a directory and everything in it. Links in it are deleted, not followed.
 fn delete(path: &Path) -> Result<(), ShelfError> {
     free_of_mounts(path)?;
+    quota::release(path, &path.join(DATA));
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(files("delete", path)(error)),
         _ => Ok(()),

@@ -17,6 +17,9 @@ pub enum Spec {
         /// The directory; `None`: one of our own, which goes with the volume.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<PathBuf>,
+        /// The most that it may hold, in bytes, never zero; `None`: what its disk does. Only without a path.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        size: Option<u64>,
     },
     /// Memory. What is in it is gone when nobody uses it any more.
     Tmpfs {
@@ -65,6 +68,14 @@ impl Spec {
             Spec::Tmpfs { .. } => "tmpfs",
             Spec::Bind { .. } => "bind",
             Spec::Script { .. } => "script",
+        }
+    }
+
+    /// The most that it may hold, in bytes, if that was said and is ours to keep.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Spec::Directory { size, .. } | Spec::Tmpfs { size, .. } => *size,
+            Spec::Bind { .. } | Spec::Script { .. } => None,
         }
     }
 

@@ -6,13 +6,15 @@ use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
+use super::quota::Ground;
+
 /// The mount table as this process sees it.
 const TABLE: &str = "/proc/self/mountinfo";
 
-/// Where something is mounted; a place over which two lie is there twice.
+/// Where something is mounted, and what; a place over which two lie is there twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
-    points: Vec<PathBuf>,
+    mounts: Vec<Ground>,
 }
 
 impl Table {
@@ -28,20 +30,33 @@ impl Table {
     }
 
     /// Reads the form of `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`): the fifth field is the place, in
-    /// which blanks and backslashes are octal.
+    /// which blanks and backslashes are octal. After a dash come the kind of filesystem and what it is on.
     fn parse(text: &[u8]) -> Table {
-        let place = |line: &[u8]| Some(unescaped(line.split(|it| *it == b' ').nth(4)?));
-        Table { points: text.split(|it| *it == b'\n').filter_map(place).collect() }
+        let mount = |line: &[u8]| {
+            let mut fields = line.split(|it| *it == b' ');
+            let at = unescaped(fields.nth(4)?);
+            let mut rest = fields.skip_while(|it| *it != b"-").skip(1);
+            let mut text = || unescaped(rest.next().unwrap_or_default()).to_string_lossy().into_owned();
+            Some(Ground { at, kind: text(), source: text() })
+        };
+        Table { mounts: text.split(|it| *it == b'\n').filter_map(mount).collect() }
+    }
+
+    /// What `path` lies on, which has no symbolic link in it.
+    pub(super) fn ground(&self, path: &Path) -> Option<Ground> {
+        // Of those at one place the last lies above.
+        let below = self.mounts.iter().filter(|it| path.starts_with(&it.at));
+        below.max_by_key(|it| it.at.as_os_str().len()).cloned()
     }
 
     /// Whether something is mounted at `path`, which has no symbolic link in it.
     pub(super) fn holds(&self, path: &Path) -> bool {
-        self.points.iter().any(|it| it == path)
+        self.mounts.iter().any(|it| it.at == path)
     }
 
     /// Something that is mounted at `path` or below it.
     pub(super) fn within(&self, path: &Path) -> Option<&Path> {
-        self.points.iter().map(PathBuf::as_path).find(|it| it.starts_with(path))
+        self.mounts.iter().map(|it| it.at.as_path()).find(|it| it.starts_with(path))
     }
 }
 
@@ -77,6 +92,19 @@ mod tests {
 
         assert!(table.holds(Path::new("/proc")) && table.holds(Path::new("/srv/my disk/db\\x")));
         assert!(!table.holds(Path::new("/srv")) && !table.holds(Path::new("/srv/my disk/db")));
+    }
+
+    #[test]
+    fn the_ground_is_the_last_mount_of_the_nearest_place() {
+        let over =
+            format!("{TEXT}41 36 98:1 / /mnt rw - tmpfs none rw\n42 41 98:2 / /mnt rw - xfs /dev/sdb rw\n");
+        let table = Table::parse(over.as_bytes());
+
+        let ground = |path: &str| table.ground(Path::new(path)).map(|it| (it.kind, it.source));
+        let on = |kind: &str, source: &str| Some((kind.to_owned(), source.to_owned()));
+        assert_eq!(ground("/srv/my disk/x"), on("ext4", "/dev/sda1"));
+        assert_eq!(ground("/mnt/x"), on("xfs", "/dev/sdb"));
+        assert_eq!(ground("/srv"), None);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::mounts;
 use super::name::VolumeName;
 use super::place::{Missing, Place};
+use super::quota::{self, QuotaError};
 use super::script::{Method, Question};
 use super::slot::Held;
 use super::spec::Spec;
@@ -189,11 +190,17 @@ impl Volumes {
         held: Held,
     ) -> Result<(PathBuf, Held), VolumeError> {
         let (shelf, paths) = (self.shelf().clone(), self.paths());
-        let (at, spec) = (shelf.data(name), spec.clone());
+        let (home, at, spec) = (shelf.directory(name), shelf.data(name), spec.clone());
         let is_first = held.state.uses.count() == 0;
         let mount = move || {
             if !Table::read().map_err(MountError::Table)?.holds(&at) {
                 mount_at(&at, &spec, |path| Place::find(path, &paths, shelf.root()))?;
+            }
+            if let Spec::Directory { path: None, size: Some(size), .. } = &spec {
+                quota::keep(&home, &at, *size).map_err(QuotaError::of_old).inspect_err(|error| {
+                    let error = error as &dyn std::error::Error;
+                    error!(path = %at.display(), error, "a volume with a size is not mounted");
+                })?;
             }
             if let (true, Spec::Directory { permissions, .. }) = (is_first, &spec) {
                 mounts::give(&at, permissions)?;
