@@ -30,6 +30,12 @@ has modprobe || missing="$missing kmod"
 { has mount && has losetup; } || missing="$missing mount"
 has gcc || missing="$missing gcc"
 has make || missing="$missing make"
+# A kernel with project quotas that boots as a program, for volumes with a size. There is none for other machines.
+if [ "$(uname -m)" = x86_64 ]; then
+    has linux.uml || missing="$missing user-mode-linux"
+    has mkfs.xfs || missing="$missing xfsprogs"
+    has perl || missing="$missing perl-base"
+fi
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 # An image is made of it alone: one that needs libraries will not do.
 { has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || missing="$missing busybox-static"

@@ -48,6 +48,12 @@ const PROCESSES: &[&str] = &[
 /// Who may start a process, or become one.
 const PROCESS_ROOMS: &[&str] = &["runner", "bin"];
 
+/// What calls the kernel behind the back of the language.
+const CALLS: &[&str] = &["libc"];
+
+/// The one file that may, for calls that no library makes.
+const CALLS_FILE: &str = "src/driver/volume/quota/kernel.rs";
+
 /// The rooms that only think.
 const PURE: &[&str] = &["lifecycle", "reconcile", "hook", "run"];
 
@@ -137,6 +143,12 @@ fn only_the_runner_spawns_processes() {
 #[test]
 fn threads_are_for_the_runtime_and_for_spawning() {
     assert_none(&sources().iter().flat_map(|it| reserved(it, THREAD_ROOMS, THREADS)).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_file_alone_calls_the_kernel_by_itself() {
+    let others = sources().into_iter().filter(|it| it.file != Path::new(CALLS_FILE));
+    assert_none(&others.flat_map(|it| reserved(&it, &[], CALLS)).collect::<Vec<_>>());
 }
 
 #[test]

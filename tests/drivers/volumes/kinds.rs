@@ -129,6 +129,6 @@ fn all_mistakes_in_options_are_told_at_once() {
     for told in ["did you mean `size`?", "`uid` cannot be `root`", "`path` means nothing with `type=tmpfs`"] {
         assert!(refused.contains(told), "{told}: {refused}");
     }
-    assert!(world.not_created("bad", &["size=1g"]).contains("type=tmpfs"));
+    assert!(world.not_created("bad", &["size=1g", "path=/srv/x"]).contains("cannot be kept for `path`"));
     assert!(world.not_created("bad", &["type=script", "script=no"]).contains("there is no script `no`"));
 }
