@@ -3,6 +3,7 @@
 //! Nothing here takes a container's lock in the engine: lists and networks only.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::NetworkInspect;
 use bollard::query_parameters::ListContainersOptions;
@@ -26,9 +27,9 @@ impl Docker {
     ///
     /// # Errors
     ///
-    /// When the engine does not answer in time.
-    pub async fn network_seen(&self, id: &str) -> Result<NetworkSeen, DockerError> {
-        Ok(self.inspect_network(id).await?.map(seen).unwrap_or_default())
+    /// When the engine does not answer within `limit`.
+    pub async fn network_seen(&self, limit: Duration, id: &str) -> Result<NetworkSeen, DockerError> {
+        Ok(self.inspect_network(limit, id).await?.map(seen).unwrap_or_default())
     }
 
     /// The container with that id, as the list has it.

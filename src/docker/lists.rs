@@ -59,14 +59,19 @@ impl Docker {
     ///
     /// When the engine does not answer in time.
     pub async fn network(&self, target: &str) -> Result<Option<NetworkKnown>, DockerError> {
-        Ok(self.inspect_network(target).await?.map(inspected_network))
+        Ok(self.inspect_network(LOOK_LIMIT, target).await?.map(inspected_network))
     }
 
-    /// All that the engine tells of a network, by id, name or prefix of the id. `None`: there is none.
-    pub(super) async fn inspect_network(&self, target: &str) -> Result<Option<NetworkInspect>, DockerError> {
+    /// All that the engine tells of a network within `limit`, by id, name or prefix of the id. `None`: there is
+    /// none.
+    pub(super) async fn inspect_network(
+        &self,
+        limit: Duration,
+        target: &str,
+    ) -> Result<Option<NetworkInspect>, DockerError> {
         let Some(target) = encode(target) else { return Ok(None) };
         let call = self.client.inspect_network(&target, None::<InspectNetworkOptions>);
-        match within(LOOK_LIMIT, call).await {
+        match within(limit, call).await {
             Ok(network) => Ok(Some(network)),
             Err(DockerError::Call(error)) if is_not_found(&error) => Ok(None),
             Err(error) => Err(error),

@@ -6,7 +6,7 @@ use bollard::models::NetworkInspect;
 use bollard::query_parameters::ListNetworksOptions;
 
 use super::lists::LIST_LIMIT;
-use super::{Docker, DockerError, within};
+use super::{Docker, DockerError, LOOK_LIMIT, within};
 
 impl Docker {
     /// Those of the networks `held`, by id, that the engine has, by whatever name it knows their driver; and
@@ -23,7 +23,7 @@ impl Docker {
         let mut networks = BTreeMap::new();
         for id in listed.into_iter().filter_map(|it| it.id).filter(|it| held.contains(it)) {
             // A list does not tell who is on a network.
-            if let Some(network) = self.inspect_network(&id).await? {
+            if let Some(network) = self.inspect_network(LOOK_LIMIT, &id).await? {
                 networks.insert(id, endpoints(network));
             }
         }

@@ -43,7 +43,7 @@ impl Docker {
     ///
     /// When the engine does not answer in time.
     pub async fn addresses_of(&self, target: &str) -> Result<Option<NetworkAddresses>, DockerError> {
-        Ok(self.inspect_network(target).await?.and_then(inspected))
+        Ok(self.inspect_network(LOOK_LIMIT, target).await?.and_then(inspected))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `docker run` and `docker rm` run scripts on a real engine.
 
+mod boot;
 mod by_hand;
 mod conditions;
 mod config;

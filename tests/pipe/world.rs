@@ -128,6 +128,17 @@ impl World {
         self.wait_until_it_follows(1);
     }
 
+    /// Ends the engine, then boathook, as a host that is shut down does, and starts boathook, then the engine, as
+    /// one that boots does.
+    #[track_caller]
+    pub(super) fn reboot(&mut self) {
+        self.dockerd.stop();
+        assert!(self.boathook.terminate().success());
+        self.boathook = self.sandbox.start_boathook(&self.text, options());
+        self.dockerd.start();
+        self.wait_until_it_follows(1);
+    }
+
     /// Starts another boathook with another configuration; the one before has ended.
     #[track_caller]
     pub(super) fn start_boathook_with(&mut self, config: &Config) {

@@ -5,7 +5,8 @@
 //! user reads. The drivers themselves know nothing of points.
 //!
 //! Docker holds the lock of a container in every call that is about it. So nothing here looks a
-//! container up; lists and networks are allowed, and nothing at all while the engine itself starts.
+//! container up; lists and networks are allowed. While the engine itself starts it answers nobody, and nobody
+//! waits for it for long.
 
 mod addresses;
 mod held;

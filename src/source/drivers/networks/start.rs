@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use docker_plugin_sdk::network::EndpointId;
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use tracing::{debug, warn};
 use super::super::identify::{Found, by_elimination};
 use super::super::{END_TOLD_WITHIN, Points};
 use super::endpoint::{Asked, Endpoint, Joining};
-use crate::docker::NetworkSeen;
+use crate::docker::{LOOK_LIMIT, NetworkSeen};
 use crate::lifecycle::{
     Detail, Facts, ListedState, NetworkAttachment, NetworkDetail, Point, Question, Subject, SubjectKind,
     Verdict,
@@ -18,6 +19,10 @@ use crate::lifecycle::{
 
 /// What is asked where a start is told, in this order.
 const POINTS: [Point; 2] = [Point::PreStart, Point::NetReady];
+
+/// How long an engine that may be starting has for an answer. One that serves its API answers in milliseconds,
+/// on a busy machine in tens of them; one that starts does not, and its containers wait for this.
+const STARTING_LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// An endpoint that has joined its container.
 pub(super) struct Start<'a> {
@@ -39,55 +44,56 @@ impl Start<'_> {
             return nobody;
         }
         let seen = self.look().await;
-        let Some(subject) = self.whose(&seen).await else {
+        let Some(subject) = self.whose(seen.as_ref()).await else {
             let why = "it is not known which engine this is";
             return Asked { subject: None, verdict: self.points.engine.undecided(Point::NetReady, why) };
         };
-        if subject.kind == SubjectKind::Container && self.runs(&subject).await {
+        if subject.kind == SubjectKind::Container && seen.is_some() && self.runs(&subject).await {
             debug!(%subject, "a network is connected to what runs");
             return nobody;
         }
-        let verdict = self.gates(&subject, &seen).await;
+        let verdict = self.gates(&subject, &seen.unwrap_or_default()).await;
         Asked { subject: Some(subject), verdict }
     }
 
-    /// The network, unless the engine starts and would wait for us.
-    async fn look(&self) -> NetworkSeen {
+    /// The network. `None`: the engine starts, and would wait for us.
+    ///
+    /// That it has not been seen to answer does not mean that it does not: it may have come back just now.
+    async fn look(&self) -> Option<NetworkSeen> {
         let docker = &self.points.docker;
-        if !docker.answers() {
-            return NetworkSeen::default();
+        let limit = match (docker.answers(), &self.found) {
+            (true, _) => LOOK_LIMIT,
+            (false, None) => STARTING_LOOK_MAX,
+            (false, Some(_)) => return None,
+        };
+        match docker.network_seen(limit, self.endpoint.network.as_str()).await {
+            Ok(seen) => Some(seen),
+            Err(error) if docker.answers() => {
+                warn!(network = %self.endpoint.network, %error, "cannot look at a network that somebody joins");
+                Some(NetworkSeen::default())
+            }
+            Err(_) => None,
         }
-        docker.network_seen(self.endpoint.network.as_str()).await.unwrap_or_else(|error| {
-            warn!(network = %self.endpoint.network, %error, "cannot look at a network that somebody joins");
-            NetworkSeen::default()
-        })
     }
 
     /// Who it is; if that cannot be found out, whoever has the endpoint. `None`: not even the engine is known.
-    async fn whose(&self, seen: &NetworkSeen) -> Option<Subject> {
-        let engine = self.points.docker.known_engine_id();
-        let found = self.found.as_ref().map(|it| &it.container);
-        let told = found.or_else(|| seen.containers.get(self.id.as_str()));
-        if let (Some(engine), Some(id)) = (&engine, told) {
-            return Some(Subject::container(engine, id));
-        }
-        let candidates = match self.points.docker.answers() {
-            true => Vec::new(),
-            false => self.points.engine.restarting_on(self.endpoint.network.as_str()).await,
+    async fn whose(&self, seen: Option<&NetworkSeen>) -> Option<Subject> {
+        let Points { engine, docker, .. } = self.points;
+        let (identity, candidates) = match seen {
+            Some(_) => (docker.engine_id().await.ok(), Vec::new()),
+            None => (docker.known_engine_id(), engine.restarting_on(self.endpoint.network.as_str()).await),
         };
-        let engine = engine.or_else(|| candidates.first().map(|it| it.engine.clone()))?;
-        if let Some(id) = told {
-            return Some(Subject::container(&engine, id));
+        let identity = identity.or_else(|| candidates.first().map(|it| it.engine.clone()))?;
+        let found = self.found.as_ref().map(|it| &it.container);
+        if let Some(id) = found.or_else(|| seen?.containers.get(self.id.as_str())) {
+            return Some(Subject::container(&identity, id));
         }
-        let stranger = || Subject::new(&engine, SubjectKind::Creation, self.id.as_str());
+        let stranger = || Subject::new(&identity, SubjectKind::Creation, self.id.as_str());
         Some(by_elimination(candidates, &self.others).unwrap_or_else(stranger))
     }
 
     /// Whether the container runs already, as when a network is connected to it.
     async fn runs(&self, container: &Subject) -> bool {
-        if !self.points.docker.answers() {
-            return false;
-        }
         match self.points.docker.listed(&container.id).await {
             Ok(listed) => listed.is_some_and(|it| it.state == ListedState::Running),
             Err(error) => {
