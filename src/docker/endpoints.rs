@@ -10,7 +10,7 @@ use bollard::query_parameters::ListContainersOptions;
 
 use super::lists::listed_container;
 use super::{Docker, DockerError, LOOK_LIMIT, within};
-use crate::lifecycle::Listed;
+use crate::lifecycle::{Listed, ListedState};
 use jiff::Timestamp;
 
 /// A network, as it is known inside a driver call.
@@ -42,6 +42,20 @@ impl Docker {
         let options = ListContainersOptions { all: true, filters: Some(by), ..Default::default() };
         let listed = within(LOOK_LIMIT, self.client.list_containers(Some(options))).await?;
         Ok(listed.into_iter().find_map(|it| listed_container(it, Timestamp::now())))
+    }
+
+    /// Whether a container runs, or is none, by its id, name or prefix of the id.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer in time.
+    pub async fn is_up(&self, target: &str) -> Result<bool, DockerError> {
+        let options = ListContainersOptions { all: true, ..Default::default() };
+        let listed = within(LOOK_LIMIT, self.client.list_containers(Some(options))).await?;
+        let mut meant = listed.into_iter().filter_map(|it| listed_container(it, Timestamp::now()));
+        Ok(meant
+            .find(|it| it.name.as_deref() == Some(target) || it.id.starts_with(target))
+            .is_none_or(|it| it.state == ListedState::Running))
     }
 
     /// The containers that have a volume, whatever they do.

@@ -213,6 +213,11 @@ impl Engine {
         self.runner.secrets().run_of(secret)
     }
 
+    /// The point at which that run runs.
+    pub fn point_of(&self, secret: &str) -> Option<Point> {
+        self.runner.secrets().point_of(secret)
+    }
+
     /// Records that a process of `run` made an API call itself.
     pub fn note_nested(&self, run: RunId, method: &str, uri: &str) {
         info!(%run, method, uri, "a hook calls docker");

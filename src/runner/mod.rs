@@ -179,7 +179,7 @@ impl Runner {
         if !order.is_empty() {
             trust::vet(&self.host.launcher).map_err(|error| not_started(&error))?;
         }
-        let secret = self.secrets.admit(&run.id);
+        let secret = self.secrets.admit(run);
         let attempt = contract::Attempt {
             run,
             number,

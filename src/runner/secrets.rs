@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::run::{NESTED_HEADER, RunId};
+use crate::lifecycle::Point;
+use crate::run::{NESTED_HEADER, Run, RunId};
 
 /// The secrets of the runs that live. Cheap to clone: all clones are the same set.
 ///
 /// A call that shows such a secret comes from the run, or from somebody whom it told.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
-    alive: Arc<Mutex<HashMap<String, RunId>>>,
+    alive: Arc<Mutex<HashMap<String, (RunId, Point)>>>,
 }
 
 /// The secret of one attempt; it means nothing any more once this is dropped.
@@ -23,7 +24,12 @@ pub(super) struct Secret {
 impl Secrets {
     /// The run that `secret` belongs to, while it lives.
     pub fn run_of(&self, secret: &str) -> Option<RunId> {
-        self.alive().get(secret).cloned()
+        self.alive().get(secret).map(|(run, _)| run.clone())
+    }
+
+    /// The point at which that run runs.
+    pub fn point_of(&self, secret: &str) -> Option<Point> {
+        self.alive().get(secret).map(|(_, point)| *point)
     }
 
     /// A secret that nobody can guess: 256 bits in hexadecimal digits.
@@ -34,13 +40,13 @@ impl Secrets {
     }
 
     /// A new secret for an attempt of `run`.
-    pub(super) fn admit(&self, run: &RunId) -> Secret {
+    pub(super) fn admit(&self, run: &Run) -> Secret {
         let text = Secrets::fresh();
-        self.alive().insert(text.clone(), run.clone());
+        self.alive().insert(text.clone(), (run.id.clone(), run.event.point));
         Secret { text, secrets: self.clone() }
     }
 
-    fn alive(&self) -> MutexGuard<'_, HashMap<String, RunId>> {
+    fn alive(&self) -> MutexGuard<'_, HashMap<String, (RunId, Point)>> {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

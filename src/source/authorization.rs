@@ -26,6 +26,7 @@ use super::body;
 use super::concerns::{ANSWERED_ANYWHERE, ASKED_ANYWHERE, answered_at, asked_at};
 use super::drivers::Held;
 use super::gates::{body_bytes, hidden_parameters, json_body};
+use super::locks::{Locks, locks};
 use super::looks::{Looks, Notice, Wants};
 use super::mounts::taken_over;
 use super::starts::Starts;
@@ -49,6 +50,21 @@ const GATE_LOOK_MAX: Duration = Duration::from_secs(10);
 /// How much of either end of a body tells a creation from others, in characters of base64. Reading
 /// large ones to the last would take longer than all that is done with most.
 const KEYED_MAX: usize = 1024;
+
+/// The points at which Docker holds the lock of the container that waits for a hook, or can hold it.
+const AT_DRIVERS: [Point; 4] = [Point::PreStart, Point::NetReady, Point::VolumeMount, Point::AddressRequest];
+
+/// What a hook reads whose call is about the container that waits for it.
+const STARTS: &str = "this container is being started, and docker waits for the hook that calls it: what is known \
+    of it is in the hook's document";
+
+/// What a hook at `address.request` reads whose call is about a container that does not run.
+const MAY_START: &str = "docker waits for the hook that calls it with an address for a container, does not say \
+    for which, and this one may be it";
+
+/// What a hook reads whose call is about all containers, one of which waits for it.
+const EVERYBODY_WAITS: &str =
+    "one of these containers is being started, and docker waits for the hook that calls it";
 
 /// Answers Docker's questions about API calls.
 pub struct Gatekeeper {
@@ -94,9 +110,9 @@ impl Gatekeeper {
         if let Caller::Boathook = caller {
             return Verdict::Allow;
         }
-        if matches!(caller, Caller::Hook(_)) && self.is_held(request) {
-            let message = "this container is being started, and docker waits for the hook that calls it: \
-                what is known of it is in the hook's document";
+        if let Caller::Hook(secret) = &caller
+            && let Some(message) = self.would_wait(secret, request).await
+        {
             return Verdict::Deny { message: message.into() };
         }
         if let Caller::Client = caller {
@@ -123,6 +139,32 @@ impl Gatekeeper {
             }
             None => Caller::Client,
         }
+    }
+
+    /// Why a hook must not make a call: it would wait for itself.
+    async fn would_wait(&self, secret: &str, request: &PluginRequest<'_>) -> Option<&'static str> {
+        if !self.held.is_anybody() {
+            return None;
+        }
+        let locks = locks(request);
+        // Who is not waited for by a driver's call waits for others, who do not wait for him.
+        let point = self.engine.point_of(secret).filter(|it| AT_DRIVERS.contains(it));
+        match &locks {
+            Locks::Everybody => point.map(|_| EVERYBODY_WAITS),
+            _ if self.held.blocks(&locks) => Some(STARTS),
+            Locks::One(target) if point == Some(Point::AddressRequest) && !self.is_up(target).await => {
+                Some(MAY_START)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a container is known to have started long since.
+    async fn is_up(&self, target: &str) -> bool {
+        self.docker.is_up(target).await.unwrap_or_else(|error| {
+            warn!(target, %error, "not known whether a container that a hook calls runs");
+            false
+        })
     }
 
     /// Asks every gate that the call has to pass.
@@ -379,16 +421,13 @@ impl Gatekeeper {
         let _ = self.looks.submit(Notice { signal, wants: Wants::Nothing });
     }
 
-    /// Whether a call would wait for what docker holds itself.
-    fn is_held(&self, request: &PluginRequest<'_>) -> bool {
-        self.held.blocks(&plain_path(&request.uri))
-    }
-
     /// Whether anybody wants to hear of a call before the engine acts on it.
     fn concerns_anybody(&self, request: &PluginRequest<'_>) -> bool {
         let points = self.engine.points();
         let of_hook = request.headers.get(NESTED_HEADER).is_some();
-        if points.contains(Point::Api) || (of_hook && self.is_held(request)) {
+        if points.contains(Point::Api)
+            || (of_hook && self.held.is_anybody() && locks(request) != Locks::Nobody)
+        {
             return true;
         }
         // Nothing that reads reaches any other point, nor does what the engine does not know.

@@ -14,6 +14,7 @@ mod concerns;
 pub mod drivers;
 pub mod events;
 mod gates;
+mod locks;
 pub mod looks;
 mod mounts;
 pub mod networks;

@@ -11,6 +11,7 @@ mod gates;
 mod http;
 mod launch;
 mod life;
+mod nested;
 mod outages;
 mod points;
 mod reconcile;

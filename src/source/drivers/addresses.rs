@@ -44,6 +44,8 @@ impl<D: IpamDriver> Addresses<D> {
         let Some(subject) = self.subject(ip) else {
             return engine.undecided(Point::AddressRequest, "it is not known which engine this is");
         };
+        // A gateway is asked for when a network is made: that holds no container.
+        let _hold = (detail.gateway == Some(false)).then(|| self.points.held.hold_somebody());
         let question = Question {
             point: Point::AddressRequest,
             subject,

@@ -4,6 +4,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::super::locks::Locks;
+
 /// The containers that are held now. Cheap to clone: all clones are the same set.
 #[derive(Clone, Debug, Default)]
 pub struct Held(Arc<Mutex<Vec<Container>>>);
@@ -29,13 +31,23 @@ impl Held {
         Hold { held: self.clone(), container }
     }
 
-    /// Whether a call to `path`, decoded and without version and query, would wait for a driver call that is
-    /// open: it is about one container, and that is held.
-    pub fn blocks(&self, path: &str) -> bool {
-        let Some(target) = path.strip_prefix("/containers/").and_then(|it| it.split('/').next()) else {
-            return false;
-        };
-        self.all().iter().any(|it| it.name.as_deref() == Some(target) || is_prefix(target, &it.id))
+    /// Notes that a container is held of which nothing is known.
+    pub(super) fn hold_somebody(&self) -> Hold {
+        self.hold("", None)
+    }
+
+    /// Whether any container is held.
+    pub(crate) fn is_anybody(&self) -> bool {
+        !self.all().is_empty()
+    }
+
+    /// Whether a call that takes these locks would wait for a driver call that is open.
+    pub(crate) fn blocks(&self, locks: &Locks) -> bool {
+        match locks {
+            Locks::Nobody => false,
+            Locks::One(target) => self.all().iter().any(|it| it.is_meant_by(target)),
+            Locks::Everybody => self.is_anybody(),
+        }
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Container>> {
@@ -43,8 +55,11 @@ impl Held {
     }
 }
 
-fn is_prefix(target: &str, id: &str) -> bool {
-    !target.is_empty() && id.starts_with(target)
+impl Container {
+    /// Whether a call that names `target` means it.
+    fn is_meant_by(&self, target: &str) -> bool {
+        self.name.as_deref() == Some(target) || (!target.is_empty() && self.id.starts_with(target))
+    }
 }
 
 impl Drop for Hold {
@@ -58,21 +73,34 @@ impl Drop for Hold {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::locks::Locks;
     use super::Held;
+
+    fn one(target: &str) -> Locks {
+        Locks::One(target.into())
+    }
 
     #[test]
     fn what_is_about_a_held_container_would_wait_and_nothing_else() {
         let held = Held::default();
         let hold = held.hold("c0ffee", Some("web"));
 
-        for path in ["/containers/web/json", "/containers/c0ff/stop", "/containers/c0ffee/exec"] {
-            assert!(held.blocks(path), "{path}");
+        for locks in [one("web"), one("c0ff"), one("c0ffee"), Locks::Everybody] {
+            assert!(held.blocks(&locks), "{locks:?}");
         }
-        for path in ["/containers/json", "/containers/db/json", "/networks/web", "/containers//json", "/info"]
-        {
-            assert!(!held.blocks(path), "{path}");
+        for locks in [one("db"), one("c0ffee0"), one(""), Locks::Nobody] {
+            assert!(!held.blocks(&locks), "{locks:?}");
         }
         drop(hold);
-        assert!(!held.blocks("/containers/web/json"));
+        assert!(!held.blocks(&one("web")) && !held.blocks(&Locks::Everybody));
+    }
+
+    #[test]
+    fn of_somebody_unknown_it_is_known_only_that_he_is_held() {
+        let held = Held::default();
+        let _hold = held.hold_somebody();
+
+        assert!(held.is_anybody() && held.blocks(&Locks::Everybody));
+        assert!(!held.blocks(&one("web")) && !held.blocks(&one("")));
     }
 }
