@@ -1,5 +1,6 @@
 //! `docker run` and `docker rm` run scripts on a real engine.
 
+mod addresses;
 mod boot;
 mod by_hand;
 mod conditions;
@@ -11,6 +12,7 @@ mod gates;
 mod http;
 mod launch;
 mod life;
+mod mounts;
 mod nested;
 mod outages;
 mod points;
