@@ -4,6 +4,7 @@
 //! the stream alone tells has to be right already.
 
 mod follower;
+mod identity;
 mod life;
 mod stream;
 
