@@ -31,9 +31,9 @@ pub struct Beat {
 pub(super) enum Seen {
     /// Its events are followed, and it can be asked.
     There,
-    /// Its event stream has just been lost, or there has been none yet.
+    /// Its event stream has just been lost.
     Lost,
-    /// It has not come back.
+    /// It has not come back, or there has been no stream yet.
     Away,
 }
 
@@ -46,7 +46,7 @@ impl Beat {
     pub(super) async fn next(&mut self) -> Option<Seen> {
         let is_news = tokio::select! {
             changed = self.following.changed() => changed.map(|()| true).ok()?,
-            () = sleep(self.pause) => self.pause.is_zero(),
+            () = sleep(self.pause) => false,
         };
         self.pause = self.engine.reconcile_every();
         Some(match (self.following.borrow_and_update().is_some(), is_news) {

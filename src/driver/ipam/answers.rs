@@ -8,6 +8,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::timeout_at;
 use tracing::{debug, warn};
 
 use super::compared::{NetworkSeen, Times};
@@ -18,7 +20,7 @@ use super::pools::{LOCAL, Origin, Place, PoolGrant, PoolId, PoolWish, Pools};
 use super::scripted::Scripted;
 use super::subnet::Subnet;
 use super::turnstile::{Starter, Turnstile};
-use super::{IpamError, Settings, host};
+use super::{IpamError, Settings, TOLD_WITHIN, host};
 use crate::driver::script::Scripts;
 use crate::journal::{CommitError, Journal};
 use crate::run::{Entry, Holding};
@@ -51,6 +53,9 @@ pub(super) struct Shared {
     settings: ArcSwap<Settings>,
     turnstile: Turnstile,
     scripts: Scripts,
+    begun_at: Instant,
+    /// Whether the engine has told which networks it has.
+    has_compared: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -122,7 +127,9 @@ impl Ipam {
         drop(journal.commit(stray.into_iter().map(Entry::Held).collect()));
         let state = Mutex::new(State { pools, ..State::default() });
         let (settings, turnstile) = (ArcSwap::from_pointee(settings), Turnstile::new());
-        Ipam { shared: Arc::new(Shared { journal, driver, state, settings, turnstile, scripts }) }
+        let (begun_at, has_compared) = (Instant::now(), watch::Sender::new(false));
+        let shared = Shared { journal, driver, state, settings, turnstile, scripts, begun_at, has_compared };
+        Ipam { shared: Arc::new(shared) }
     }
 
     /// Obeys another configuration from now on. Pools stay as they are.
@@ -166,6 +173,20 @@ impl Ipam {
         self.shared.state().pools.engine_is_away();
     }
 
+    /// Waits until it is known whether the engine has the subnet that is wished for, if boathook has been started
+    /// a moment ago. An engine that runs tells at once; one that starts, and asks for what it had, tells nothing
+    /// before it is answered.
+    async fn settle(&self, wish: &PoolWish) {
+        if !self.shared.state().pools.is_open(wish) {
+            return;
+        }
+        let mut compared = self.shared.has_compared.subscribe();
+        let until = self.shared.begun_at + TOLD_WITHIN;
+        if timeout_at(until.into(), compared.wait_for(|it| *it)).await.is_err() {
+            self.shared.state().pools.engine_is_silent();
+        }
+    }
+
     /// Takes note of the networks that the engine listed when it was asked at `asked_at`, takes back what
     /// none of them has had for long, and forgets for whom addresses were kept. What could not be written
     /// until now is tried again.
@@ -176,6 +197,7 @@ impl Ipam {
             let theirs = seen.iter().filter(|it| it.ours.is_none());
             state.others = theirs.flat_map(|it| it.subnets.iter().copied()).collect();
             let swept = state.pools.compare(seen, Times { asked_at, now });
+            self.shared.has_compared.send_replace(true);
             swept.tell();
             let mut rows = swept.rows;
             for (id, known) in state.pools.iter_mut() {
@@ -205,6 +227,7 @@ impl Ipam {
         mut wish: PoolWish,
         request: &[u8],
     ) -> Result<(PoolId, IpNet), IpamError> {
+        self.settle(&wish).await;
         let is_new =
             wish.subnet.is_none_or(|it| self.shared.state().pools.of(&wish.space, Subnet::of(it)).is_none());
         let mut granted_by = None;

@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::documents::Row;
 use super::pool::{Held, Role};
-use super::pools::{Known, LOCAL, Origin, PoolId, Pools};
+use super::pools::{Claim, Known, LOCAL, Origin, PoolId, Pools};
 use super::{MISSING_MAX, SWEPT_KEPT};
 
 /// A network as the engine lists it.
@@ -75,7 +75,11 @@ impl Pools {
                 .filter(|it| it.ours.is_some() && it.subnets.iter().any(|it| it.trunc() == subnet));
             let users: Vec<&NetworkSeen> = users.collect();
             known.networks = users.iter().map(|it| it.id.clone()).collect::<BTreeSet<_>>();
-            known.claimed |= !users.is_empty();
+            known.claim = match (users.is_empty(), known.claim) {
+                (false, _) => Claim::Made,
+                (true, Claim::Unknown) => Claim::None,
+                (true, claim) => claim,
+            };
             // The tasks of a cluster run on other hosts as well, and its networks are not there before one
             // of their tasks is.
             if known.space != LOCAL {
@@ -156,7 +160,7 @@ mod tests {
 
     use super::super::kept::Asker;
     use super::super::pool::{Role, Wish};
-    use super::super::pools::{LOCAL, Place, PoolId, PoolWish, Pools};
+    use super::super::pools::{Claim, LOCAL, Place, PoolId, PoolWish, Pools};
     use super::{NetworkSeen, Swept, Times, Unseen};
 
     /// A pool with a gateway, 10.1.0.1, and a container, 10.1.0.2, granted at `at`.
@@ -245,6 +249,22 @@ mod tests {
 
         assert_eq!(pools.sees(&[], start, 1), Swept::default());
         assert_eq!(pools.sees(&[], start, 9_999), Swept::default());
+    }
+
+    #[test]
+    fn whether_the_engine_has_a_pool_is_known_once_it_has_told() {
+        let start = Instant::now();
+        let (mut pools, id) = pools(LOCAL, start);
+        for (seen, before, after) in [
+            (vec![network(Ok(&[]))], Claim::Unknown, Claim::Made),
+            (vec![], Claim::Unknown, Claim::None),
+            // Its network is being made.
+            (vec![], Claim::Made, Claim::Made),
+        ] {
+            pools.get_mut(&id).expect("it is there").claim = before;
+            pools.sees(&seen, start, 1);
+            assert_eq!(pools.get(&id).expect("it is there").claim, after);
+        }
     }
 
     #[test]

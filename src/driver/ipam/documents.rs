@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::kept::{Asker, Kept};
 use super::pool::{Pool, Role, Wish};
-use super::pools::{Known, Origin, PoolId, Pools};
+use super::pools::{Claim, Known, Origin, PoolId, Pools};
 use super::subnet::Subnet;
 use crate::run::{Holding, HoldingKind};
 
@@ -127,7 +127,7 @@ impl PoolDocument {
             pool: Pool::new(Subnet::of(self.subnet), self.range.map(Subnet::of)),
             origin: self.script.map(|script| Origin { script, id }),
             made_at: self.made_at,
-            claimed: false,
+            claim: Claim::Unknown,
             since: now,
             missing_since: None,
             networks: BTreeSet::new(),

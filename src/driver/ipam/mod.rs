@@ -56,6 +56,10 @@ const MISSING_MAX: Duration = Duration::from_secs(180);
 /// anything takes that gives it back late.
 const SWEPT_KEPT: Duration = Duration::from_secs(60 * 60);
 
+/// How long after boathook's start an engine that runs may take to tell which networks it has: its list is there
+/// in milliseconds. One that starts just then, and asks for what it had, waits until this is over.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+
 /// What the driver is told by the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

@@ -38,14 +38,24 @@ pub(super) struct Known {
     pub(super) origin: Option<Origin>,
     /// When it was made.
     pub(super) made_at: Timestamp,
-    /// The engine as it runs now is known to have a network with it. If not, it may ask for it again.
-    pub(super) claimed: bool,
+    pub(super) claim: Claim,
     /// Since when it is known to this process.
     pub(super) since: Instant,
     /// Since when the engine has been seen to have no network with it.
     pub(super) missing_since: Option<Instant>,
     /// The networks that have been seen to have it.
     pub(super) networks: BTreeSet<String>,
+}
+
+/// Whether the engine as it runs now has a network with a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It has, or is about to. Whoever asks for the pool asks for another network.
+    Made,
+    /// It has not. Whoever asks for the pool may have it.
+    None,
+    /// Boathook was started a moment ago, and does not know whether the engine has been as well.
+    Unknown,
 }
 
 /// What is asked for.
@@ -107,11 +117,11 @@ impl Pools {
                 && known.pool.sub_pool() == range
                 && known.origin.as_ref().map(|it| &it.script) == wish.origin.as_ref().map(|it| &it.script);
             // An engine that starts asks for what it had; one that runs does so for another network.
-            if !is_same || known.claimed {
+            if !is_same || known.claim == Claim::Made {
                 let (subnet, other) = (subnet.net(), known.pool.subnet.net());
                 return Err(IpamError::Overlaps { subnet, other });
             }
-            (known.claimed, known.since, known.missing_since) = (true, place.at, None);
+            (known.claim, known.since, known.missing_since) = (Claim::Made, place.at, None);
             return Ok(PoolGrant { id, again: true });
         }
         let id: PoolId = format!("boathook/{}/{}/{:08x}", wish.space, subnet.net(), place.nonce).into();
@@ -120,7 +130,7 @@ impl Pools {
             pool: Pool::new(subnet, range),
             origin: wish.origin,
             made_at: place.now,
-            claimed: true,
+            claim: Claim::Made,
             since: place.at,
             missing_since: None,
             networks: BTreeSet::new(),
@@ -186,10 +196,22 @@ impl Pools {
         near.find(|id| self.pools[*id].pool.subnet.overlaps(subnet))
     }
 
+    /// Whether it is unknown that the engine has the very subnet of `wish`.
+    pub(super) fn is_open(&self, wish: &PoolWish) -> bool {
+        let id = wish.subnet.and_then(|it| self.of(&wish.space, Subnet::of(it)));
+        id.is_some_and(|id| self.pools[id].claim == Claim::Unknown)
+    }
+
+    /// The engine does not tell which networks it has: it starts, and asks for what it had.
+    pub(super) fn engine_is_silent(&mut self) {
+        let unknown = self.pools.values_mut().filter(|it| it.claim == Claim::Unknown);
+        unknown.for_each(|it| it.claim = Claim::None);
+    }
+
     /// The engine is away: when it comes back it may ask for all that it had.
     pub(super) fn engine_is_away(&mut self) {
         for known in self.pools.values_mut() {
-            (known.claimed, known.missing_since) = (false, None);
+            (known.claim, known.missing_since) = (Claim::None, None);
             known.pool.held_mut().for_each(|(_, held)| held.missing_since = None);
         }
     }

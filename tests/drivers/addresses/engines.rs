@@ -168,3 +168,16 @@ fn a_kill_while_containers_come_and_go_doubles_nothing(on: Generation) {
     assert_eq!(world.holdings().len(), 0);
 }
 on_every_engine!(a_kill_while_containers_come_and_go_doubles_nothing);
+
+fn a_subnet_is_given_once_however_lately_boathook_was_started(on: Generation) {
+    let Some((mut world, _dockerd)) = World::with_engine(on, "{}") else { return };
+    let create = ["network", "create", "--ipam-driver", "boathook", "--subnet", "10.7.0.0/24"];
+    world.docker(&[&create[..], &["one"]].concat());
+
+    world.kill_boathook();
+    let refusal = world.refusal(&[&create[..], &["two"]].concat());
+
+    let expected = "subnet 10.7.0.0/24 overlaps with 10.7.0.0/24, which another network has";
+    assert!(refusal.contains(expected), "{refusal}");
+}
+on_every_engine!(a_subnet_is_given_once_however_lately_boathook_was_started);

@@ -3,7 +3,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::super::defaults::DefaultPools;
-use super::{IpamError, LOCAL, Place, PoolGrant, PoolWish, Pools};
+use super::{Claim, IpamError, LOCAL, Place, PoolGrant, PoolWish, Pools};
 
 fn wish(subnet: &str) -> PoolWish {
     let subnet = (!subnet.is_empty()).then(|| subnet.parse().expect("a subnet"));
@@ -74,6 +74,22 @@ fn an_engine_that_starts_gets_back_what_it_had_and_one_that_runs_does_not() {
     let again = pools.ask(wish("10.1.0.0/16")).expect("the pool");
     assert_eq!(again, PoolGrant { id: id.as_str().into(), again: true });
     assert!(pools.ask(wish("10.1.0.0/16")).is_err());
+}
+
+#[test]
+fn what_is_unknown_is_what_a_silent_engine_asks_for() {
+    let mut pools = Pools::default();
+    let id = pools.granted("10.1.0.0/16");
+    assert!(!pools.is_open(&wish("10.1.0.0/16")));
+
+    pools.get_mut(&id).expect("it is there").claim = Claim::Unknown;
+    assert!(pools.is_open(&wish("10.1.0.0/16")) && !pools.is_open(&wish("10.1.0.0/17")));
+
+    pools.engine_is_silent();
+    assert!(!pools.is_open(&wish("10.1.0.0/16")));
+    assert!(pools.ask(wish("10.1.0.0/16")).expect("the pool").again);
+    pools.engine_is_silent();
+    assert!(pools.ask(wish("10.1.0.0/16")).is_err(), "what it has is known");
 }
 
 #[test]
