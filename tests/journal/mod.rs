@@ -9,4 +9,4 @@ mod reopen;
 mod retention;
 mod values;
 mod versions;
-mod world;
+pub(crate) mod world;

@@ -90,7 +90,7 @@ impl World {
 }
 
 /// What `sqlite3` would show.
-pub(super) fn look<T: rusqlite::types::FromSql>(dir: &Path, sql: &str) -> T {
+pub(crate) fn look<T: rusqlite::types::FromSql>(dir: &Path, sql: &str) -> T {
     let connection = Connection::open(dir.join("journal.db")).expect("open the file");
     connection.busy_timeout(LIMIT).expect("a time limit");
     connection.query_row(sql, [], |row| row.get(0)).expect(sql)

@@ -12,9 +12,13 @@ use crate::drivers::host::{is_clean, links, reads, request};
 use crate::engine::{
     Boathook, BoathookOptions, Dockerd, DockerdOptions, Generation, Output, Sandbox, wait_for,
 };
+use crate::journal::world::look;
 
 /// For what follows from a call, or from the start of an engine, to have happened.
 const SEEN_LIMIT: Duration = Duration::from_secs(60);
+
+/// For what nobody has any more to be taken back: the sweep's three minutes, and one in which it comes.
+const SWEPT_LIMIT: Duration = Duration::from_secs(240);
 
 /// A container's addresses, on all of its networks, as `docker inspect` prints them.
 const ADDRESSES: &str = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.GlobalIPv6Address}} {{end}}";
@@ -135,6 +139,15 @@ impl House {
     /// The names of links that boathook made.
     pub(super) fn links(&self) -> Vec<String> {
         links(&self.sandbox)
+    }
+
+    /// Waits until nothing is held any more. An engine whose call to give a pool or an address back was cut off
+    /// only writes that into its log: it is swept when no network has had it for three minutes.
+    #[track_caller]
+    pub(super) fn wait_for_what_was_cut_off(&self) {
+        let state = self.sandbox.dir().join("state");
+        let held = || look::<u32>(&state, "SELECT count(*) FROM holding");
+        wait_for("what was cut off to be swept", SWEPT_LIMIT, || (held() == 0).then_some(()));
     }
 
     /// Waits until neither link nor rule is left, ends boathook, and looks into its store: nothing is held.

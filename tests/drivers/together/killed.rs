@@ -47,6 +47,7 @@ fn boathook_is_killed_in_every_third_step_and_each_can_be_done(on: Generation) {
         house.step(step, at % 3 == kill_at);
     }
 
+    house.wait_for_what_was_cut_off();
     house.assert_nothing_is_left();
 }
 
@@ -72,6 +73,7 @@ fn the_engine_and_boathook_are_killed_while_a_container_starts(on: Generation) {
     let all = house.docker(&["ps", "-aq"]);
     house.docker(&[&["rm", "-f"][..], &all.lines().collect::<Vec<_>>()].concat());
     house.docker(&["network", "rm", "lan"]);
+    house.wait_for_what_was_cut_off();
     house.assert_nothing_is_left();
 }
 
