@@ -43,23 +43,16 @@ enum What {
 }
 
 impl Lack {
-    /// What `path` lacks, by what the kernel has said of its filesystem; `None`: nothing.
+    /// What `path` lacks, by what the kernel has said of its filesystem: anything but that it limits.
     ///
     /// # Errors
     ///
     /// When the kernel failed, or the mount table cannot be read.
-    pub(super) fn of(
-        path: &Path,
-        is_known: bool,
-        told: Result<State, Errno>,
-    ) -> Result<Option<Lack>, io::Error> {
-        if told == Ok(State::Enforced) {
-            return Ok(None);
-        }
+    pub(super) fn of(path: &Path, is_known: bool, told: Result<State, Errno>) -> Result<Lack, io::Error> {
         let ground = Table::read()?.ground(path);
         let ground =
             ground.ok_or_else(|| io::Error::other("the mount table does not say what it lies on"))?;
-        Ok(Some(Lack { what: what(&ground.kind, is_known, told)?, ground }))
+        Ok(Lack { what: what(&ground.kind, is_known, told)?, ground })
     }
 }
 

@@ -170,14 +170,12 @@ fn claim(home: &Path, data: &Path, opened: &OwnedFd) -> Result<u32, QuotaError> 
 }
 
 fn require_opened(opened: &OwnedFd, at: &Path) -> Result<(), QuotaError> {
-    let told = kernel::state(opened);
-    if told == Ok(State::Enforced) {
-        return Ok(());
-    }
-    let lack = Lack::of(at, kernel::is_known(), told);
-    match lack.map_err(|source| failed("ask for the quotas of", at)(source))? {
-        Some(lack) => Err(QuotaError::Lack { at: at.to_owned(), lack: Box::new(lack) }),
-        None => Ok(()),
+    match kernel::state(opened) {
+        Ok(State::Enforced) => Ok(()),
+        told => {
+            let lack = Lack::of(at, kernel::is_known(), told).map_err(failed("ask for the quotas of", at))?;
+            Err(QuotaError::Lack { at: at.to_owned(), lack: Box::new(lack) })
+        }
     }
 }
 
