@@ -156,7 +156,9 @@ fn a_volume_that_was_copied_or_has_lost_its_limit_gets_it_when_it_is_mounted() {
         "mkdir -p /mnt/disk/state/volumes/one/_data/a/b && cd /mnt/disk/state/volumes/one/_data/a/b && \
                echo x >inside && ln -s /etc/passwd link && mkfifo pipe",
     );
-    guest.run("cd /mnt/disk/state/volumes && cp -a one two && sync");
+    guest.run("cd /mnt/disk/state/volumes && cp -a one two && cp -a one three && sync");
+    assert_eq!(remove(&guest, "three"), json!({}));
+    assert_eq!(limits(&guest), [8192]);
     guest
         .run("xfs_quota -x -c \"limit -p bhard=0 $(cat /mnt/disk/state/volumes/one/.bh-project)\" /mnt/disk");
 
