@@ -107,7 +107,7 @@ impl Rules {
             return Rules::default();
         }
         let chains = BTreeMap::from([
-            ((Table::Filter, FORWARD), forward(&networks, family)),
+            ((Table::Filter, FORWARD), forward(&networks, family, filter)),
             ((Table::Filter, OUT), out(filter)),
             ((Table::Filter, INPUT), input(&networks, family)),
             ((Table::Nat, PUBLISH), publish(&networks, family)),
@@ -117,8 +117,12 @@ impl Rules {
     }
 }
 
-/// Replies first, since most packets are some; then what may come in, what may not, and what goes out.
-fn forward(networks: &[&Network], family: Family) -> Vec<String> {
+/// Replies first, since most packets are some; then who may send nothing at all, what may come in, what may
+/// not, and what goes out.
+///
+/// A container of an internal network, ours or Docker's, reaches the host on its bridge, and would get
+/// from there to every port that is published: whoever is shut in is told no before anybody is let in.
+fn forward(networks: &[&Network], family: Family, filter: &BTreeSet<&str>) -> Vec<String> {
     let open = || networks.iter().filter(|it| it.outside != Outside::Closed).map(|it| &it.bridge);
     let closed = || networks.iter().filter(|it| it.outside == Outside::Closed).map(|it| &it.bridge);
     let bridges = || networks.iter().map(|it| &it.bridge);
@@ -127,14 +131,21 @@ fn forward(networks: &[&Network], family: Family) -> Vec<String> {
         .flat_map(|it| [format!("-o {it} {REPLIES} -j ACCEPT"), format!("-i {it} {REPLIES} -j ACCEPT")]);
     // Only seen here where bridges pass their packets to the firewall (`br_netfilter`).
     let within = bridges().map(|it| format!("-i {it} -o {it} -j ACCEPT"));
+    let shut_in = closed().map(|it| format!("-i {it} -j DROP")).chain(shut_in_by_docker(filter));
     let published = networks.iter().flat_map(|network| {
         let bridge = &network.bridge;
         network.published_of(family).map(move |it| accepted(bridge, it)).collect::<BTreeSet<_>>()
     });
     let others_in = bridges().map(|it| format!("-o {it} -j DROP"));
-    let others_out = closed().map(|it| format!("-i {it} -j DROP"));
     let out = open().map(|it| format!("-i {it} -j {OUT}"));
-    replies.chain(within).chain(published).chain(others_in).chain(others_out).chain(out).collect()
+    replies.chain(within).chain(shut_in).chain(published).chain(others_in).chain(out).collect()
+}
+
+/// Docker says of its internal networks in the first of its chains who is shut in, and we accept before it is
+/// asked.
+fn shut_in_by_docker(filter: &BTreeSet<&str>) -> Option<String> {
+    let [first, _] = DOCKER_ISOLATION;
+    filter.contains(first).then(|| format!("{REDIRECTED} -j {first}"))
 }
 
 /// A container's port is reached by way of the host's only, as with Docker from 28 on: who can route to
@@ -273,10 +284,10 @@ mod tests {
                 "-i bh-b -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
                 "-i bh-a -o bh-a -j ACCEPT",
                 "-i bh-b -o bh-b -j ACCEPT",
+                "-i bh-a -j DROP",
                 "-d 10.2.0.2/32 -o bh-b -p tcp -m tcp --dport 80 -m conntrack --ctstate DNAT -j ACCEPT",
                 "-o bh-a -j DROP",
                 "-o bh-b -j DROP",
-                "-i bh-a -j DROP",
                 "-i bh-b -j BOATHOOK-OUT",
             ]
         );
@@ -324,6 +335,9 @@ mod tests {
             ]
         );
         assert_eq!(chain(&alone, OUT), ["-j ACCEPT"]);
+        let asked = "-m conntrack --ctstate DNAT -j DOCKER-ISOLATION-STAGE-1".to_owned();
+        assert!(chain(&beside_docker, FORWARD).contains(&asked));
+        assert!(!chain(&alone, FORWARD).contains(&asked));
     }
 
     #[test]
@@ -346,7 +360,7 @@ mod tests {
         assert_eq!(chain(&rules, MASQUERADE), [""; 0]);
         assert_eq!(
             chain(&rules, FORWARD),
-            ["-i bh-a -o bh-a -j ACCEPT", "-o bh-a -j DROP", "-i bh-a -j DROP"]
+            ["-i bh-a -o bh-a -j ACCEPT", "-i bh-a -j DROP", "-o bh-a -j DROP"]
         );
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use boathook::driver::firewall::Protocol;
 
-use super::scene::{Scene, published};
+use super::scene::{Scene, bridge, container, published};
 
 fn ip(text: &str) -> Option<IpAddr> {
     Some(text.parse().expect("an address"))
@@ -68,6 +68,22 @@ fn an_internal_network_is_closed_both_ways_and_open_within() {
         assert!(scene.first.is_kept_from(to), "{to}");
         assert!(!scene.other.is_kept_from(to), "{to}");
     }
+}
+
+#[test]
+fn nobody_leaves_an_internal_network_by_a_port_that_another_publishes() {
+    let scene = Scene::new().close(1).publish("0.0.0.0:8080", "10.81.0.2:80");
+    // Docker's own internal network of 20.10 to 28.5, which has the bridge `br-three`.
+    bridge(&scene.host, "br-three", 83);
+    let docker = container(&scene.host, "br-three", 83, 2);
+    scene.host.sh("iptables -N DOCKER-ISOLATION-STAGE-1; \
+                   iptables -A DOCKER-ISOLATION-STAGE-1 ! -d 10.83.0.0/24 -i br-three -j DROP");
+    let scene = scene.ready();
+    let _server = scene.first.listen("10.81.0.2:80");
+
+    assert!(scene.other.is_kept_from("10.82.0.1:8080"), "by the host's address on its bridge");
+    assert!(docker.is_kept_from("10.83.0.1:8080"), "Docker's internal network");
+    assert!(!scene.second.is_kept_from("10.81.0.1:8080"), "nobody gets there");
 }
 
 #[test]

@@ -79,14 +79,15 @@ pub(super) fn network(bridge: &str, number: u8) -> Network {
     }
 }
 
-fn bridge(host: &Net, name: &str, number: u8) {
+pub(super) fn bridge(host: &Net, name: &str, number: u8) {
     host.sh(&format!(
         "ip link add {name} type bridge; ip link set {name} up; ip address add 10.{number}.0.1/24 dev {name}; \
          ip -6 address add fd00:{number}::1/64 dev {name} nodad"
     ));
 }
 
-fn container(host: &Net, bridge: &str, number: u8, nth: u8) -> Net {
+/// Somebody on a bridge.
+pub(super) fn container(host: &Net, bridge: &str, number: u8, nth: u8) -> Net {
     let net = Net::new();
     let link = format!("v{number}-{nth}");
     host.join(&link, &net, "eth0");
