@@ -34,7 +34,7 @@ fn bridge(addresses: &[&str]) -> Spec {
 }
 
 fn pair(made_as: &str, peer: &str) -> Spec {
-    spec(made_as, Kind::Pair { peer: name(peer), bridge: name("bh-0123456789ab") })
+    spec(made_as, Kind::Pair { peer: name(peer), bridge: name("bh-0123456789ab"), reflects: false })
 }
 
 async fn there(text: &str) -> Option<Link> {

@@ -14,8 +14,8 @@ use rtnetlink::packet_route::link::{
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
 use rtnetlink::proto::Connection;
 use rtnetlink::{
-    Handle, IpVersion, LinkBridge, LinkIpVlan, LinkMacVlan, LinkMessageBuilder, LinkUnspec, LinkVeth,
-    RouteMessageBuilder,
+    Handle, IpVersion, LinkBridge, LinkBridgePort, LinkIpVlan, LinkMacVlan, LinkMessageBuilder, LinkUnspec,
+    LinkVeth, RouteMessageBuilder,
 };
 use tokio::time::timeout;
 
@@ -101,8 +101,14 @@ impl Conversation {
             (Kind::Pair { .. }, Some(bridge)) => wanted = wanted.controller(bridge.0).up(),
             _ => {}
         }
-        let set = self.handle.link().set(wanted.build()).execute().await;
-        set.map_err(|error| LinkError::refused("set up", spec.name.as_str(), error))
+        let refused = |error| LinkError::refused("set up", spec.name.as_str(), error);
+        self.handle.link().set(wanted.build()).execute().await.map_err(refused)?;
+        if let Kind::Pair { reflects: true, .. } = spec.kind {
+            // Of a port that is one only now; what is asked for along with that is not listened to.
+            let port = LinkBridgePort::new(link.index).hairpin(true).build();
+            self.handle.link().set_port(port).execute().await.map_err(refused)?;
+        }
+        Ok(())
     }
 
     /// Adds those of `addresses` that link number `index` does not have.

@@ -41,6 +41,9 @@ pub enum Kind {
         peer: LinkName,
         /// The bridge.
         bridge: LinkName,
+        /// Whether the bridge sends packets back through the port that they came by, so that a container
+        /// reaches itself by a port of the host.
+        reflects: bool,
     },
     /// A link with a hardware address of its own on another link.
     Macvlan {

@@ -180,7 +180,9 @@ impl Desk {
         }
         let bindings = request.options.port_map().map_err(NetworkError::from)?;
         match &network.settings.mode {
-            Mode::Bridge(bridge) if !network.internal => Ok(self.publish(&key, bridge, &bindings).await?),
+            Mode::Bridge(bridge) if !network.internal => {
+                Ok(self.publish(&network, &key, bridge, &bindings).await?)
+            }
             // The engine passes no ports to an internal network; there is no way in that could be opened.
             Mode::Bridge(_) => Ok(()),
             _ if bindings.is_empty() => Ok(()),
@@ -191,6 +193,7 @@ impl Desk {
 
     async fn publish(
         &self,
+        network: &Network,
         key: &EndpointKey,
         bridge: &BridgeSettings,
         bindings: &[PortBinding],
@@ -205,8 +208,12 @@ impl Desk {
         let programmed = Endpoint { published, ..endpoint.clone() };
         let mut done = self.commit(programmed.held()).await;
         if done.is_ok() {
-            self.state().put_endpoint(programmed);
+            self.state().put_endpoint(programmed.clone());
             done = self.place_rules().await;
+        }
+        if done.is_ok() {
+            // Its own published ports are behind its own port of the bridge.
+            done = self.repair_link(network, &programmed).await.map_err(NetworkError::from);
         }
         if done.is_err() {
             self.withdraw(key).await;

@@ -153,7 +153,7 @@ impl Desk {
 
     /// Plugs the link of a container that runs into its bridge, which may be a new one. A link that is not
     /// there any more cannot be had back: its other end has gone with it.
-    async fn repair_link(&self, network: &Network, endpoint: &Endpoint) -> Result<(), LinkError> {
+    pub(super) async fn repair_link(&self, network: &Network, endpoint: &Endpoint) -> Result<(), LinkError> {
         let Some(spec) = self.owner.link(network, endpoint) else { return Ok(()) };
         match link::find(&host_end(&endpoint.id)).await? {
             Some(_) => link::ensure(&spec).await,

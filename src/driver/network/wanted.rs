@@ -65,7 +65,9 @@ impl Owner {
         let (name, kind) = match &network.settings.mode {
             Mode::Bridge(_) => {
                 let bridge = bridge_name(network)?;
-                (named(HOST_END, id), Kind::Pair { peer: inside, bridge })
+                // Not everybody's: what a container calls out to all would come back to itself.
+                let reflects = !endpoint.published.is_empty();
+                (named(HOST_END, id), Kind::Pair { peer: inside, bridge, reflects })
             }
             Mode::Macvlan { parent, mode } => (inside, Kind::Macvlan { parent: parent.clone(), mode: *mode }),
             Mode::Ipvlan { parent, mode } => (inside, Kind::Ipvlan { parent: parent.clone(), mode: *mode }),

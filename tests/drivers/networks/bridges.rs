@@ -20,6 +20,7 @@ fn containers_reach_each_other_by_name_the_gateway_and_a_published_port(on: Gene
     assert!(scene.host_reads("web", "127.0.0.1:8080"), "published, on loopback");
     assert!(scene.host_reads("web", "10.90.0.1:8080"), "published, on an address of the host");
     assert!(scene.says("web", "other", "10.90.0.1:8080"), "published, from a neighbour");
+    assert!(scene.says("web", "web", "10.90.0.1:8080"), "published, from itself");
     let mac = scene.inspect("web", "{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}");
     let link = scene.inside("web", "cat /sys/class/net/eth0/address").expect("an interface");
     assert_eq!(mac, link);
