@@ -9,6 +9,7 @@
 //! The promise: rules of others stay as they are, and all of ours stand in chains called `BOATHOOK-…`.
 
 mod changes;
+mod flows;
 mod kernel;
 mod ports;
 mod reservation;
@@ -29,6 +30,7 @@ use self::saved::Saved;
 use self::wanted::Family;
 use crate::runner::{ErrandError, Runner, Tool};
 
+pub use self::flows::forget;
 pub use self::ports::{HostPorts, PortError, PortRequest, Ports};
 pub use self::wanted::{
     Bridge, BridgeError, Network, Outside, Protocol, Published, Subnet, SubnetError, Wanted,

@@ -31,6 +31,11 @@ pub(super) fn reserve(protocol: Protocol, at: SocketAddr) -> Result<Option<Owned
     }
 }
 
+/// Whether an address is one of this host's.
+pub(super) fn is_here(address: SocketAddr) -> bool {
+    bound(Protocol::Udp, SocketAddr::new(address.ip(), 0)).is_ok()
+}
+
 fn refusal(errno: Errno) -> Refusal {
     match errno {
         Errno::ADDRINUSE => Refusal::Taken,

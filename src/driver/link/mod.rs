@@ -2,7 +2,7 @@
 //!
 //! What there shall be is said as a [`Spec`], and [`ensure`] makes it so, whatever is there already: the
 //! same call makes a link, finds it made, and repairs it. Which links there shall be is decided by the
-//! network driver. Nothing else in boathook speaks netlink.
+//! network driver. Nothing else in boathook speaks of links.
 //!
 //! A conversation with the kernel is a socket of its own, which lives no longer than the call that asked
 //! for it: opening one costs a hundredth of what making a link does, and nothing has to be kept going.

@@ -1,5 +1,6 @@
 //! Endpoints: made, joined, published, left, removed.
 
+use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::settings::{BridgeSettings, Mode};
 use super::state::{Admission, Endpoint, EndpointKey, Network, mac_for};
 use super::wanted::{container_end, host_end};
 use super::{Desk, NetworkError};
-use crate::driver::firewall::{HostPorts, PortRequest, Protocol, Published};
+use crate::driver::firewall::{self, HostPorts, PortRequest, Protocol, Published};
 use crate::driver::link::{self, LinkError};
 
 /// What the link of an endpoint is called in the container, with a number behind it: as on Docker's own
@@ -153,6 +154,7 @@ impl Desk {
         self.state().endpoints.remove(&endpoint.key());
         self.upkeep.forget(endpoint.id.as_str());
         self.place_rules_if_possible().await;
+        firewall::forget(&endpoint.published).await;
         let end = match network.settings.mode {
             Mode::Bridge(_) => Some(host_end(&endpoint.id)),
             Mode::Macvlan { .. } | Mode::Ipvlan { .. } => Some(container_end(&endpoint.id)),
@@ -206,26 +208,31 @@ impl Desk {
             return self.place_rules().await;
         }
         let programmed = Endpoint { published, ..endpoint.clone() };
-        let mut done = self.commit(programmed.held()).await;
-        if done.is_ok() {
-            self.state().put_endpoint(programmed.clone());
-            done = self.place_rules().await;
-        }
-        if done.is_ok() {
-            // Its own published ports are behind its own port of the bridge.
-            done = self.repair_link(network, &programmed).await.map_err(NetworkError::from);
-        }
+        let done = self.open_ports(network, &programmed).await;
         if done.is_err() {
             self.withdraw(key).await;
         }
         done
     }
 
+    /// Has the host lead its ports to an endpoint.
+    async fn open_ports(&self, network: &Network, programmed: &Endpoint) -> Result<(), NetworkError> {
+        self.commit(programmed.held()).await?;
+        self.state().put_endpoint(programmed.clone());
+        self.place_rules().await?;
+        // The container's own published ports are behind its own port of the bridge.
+        self.repair_link(network, programmed).await?;
+        firewall::forget(&programmed.published).await;
+        Ok(())
+    }
+
     /// Publishes nothing of this endpoint any more.
     async fn withdraw(&self, key: &EndpointKey) {
         self.ports().withdraw(key.1.as_str());
-        self.amend(key, |it| it.published.clear());
+        let mut published = Vec::new();
+        self.amend(key, |it| published = mem::take(&mut it.published));
         self.place_rules_if_possible().await;
+        firewall::forget(&published).await;
     }
 
     /// Hears that the container has another way out, or none.

@@ -8,7 +8,7 @@ use std::process::{self, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use boathook::driver::firewall::{Firewall, FirewallError, Wanted};
+use boathook::driver::firewall::{self, Firewall, FirewallError, Published, Wanted};
 use boathook::runner::{Runner, Settings};
 use nix::sched::{CloneFlags, setns, unshare};
 use tokio::runtime::Builder;
@@ -78,6 +78,14 @@ impl Net {
             // What another program has changed in between is to be found.
             runtime.block_on(Firewall::new(runner()).repair(wanted))
         })
+    }
+
+    /// Has the kernel forget who sends to these ports.
+    pub(super) fn forget(&self, published: &[Published]) {
+        self.within(|| {
+            let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(firewall::forget(published));
+        });
     }
 
     /// Links `name` in here with `peer` in `other`. Both are up.

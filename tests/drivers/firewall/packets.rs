@@ -1,6 +1,7 @@
 //! Who reaches whom, as real packets see it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use boathook::driver::firewall::Protocol;
 
@@ -149,4 +150,28 @@ fn datagrams_are_published_too() {
     assert!(scene.outside.is_answered(&server, "198.51.100.1:5353"));
     assert!(scene.host.is_answered(&server, "127.0.0.1:5353"));
     assert!(!scene.outside.is_answered(&server, "198.51.100.1:5354"));
+}
+
+#[test]
+fn a_client_that_goes_on_sending_reaches_who_has_its_port_now() {
+    let mut scene = Scene::new();
+    let server = |net: &super::net::Net, at| net.within(|| std::net::UdpSocket::bind(at)).expect("a socket");
+    let (first, second) = (server(&scene.first, "10.81.0.2:53"), server(&scene.second, "10.81.0.3:53"));
+    scene.host.apply(&scene.wanted).expect("rules");
+    let client = scene.outside.within(|| std::net::UdpSocket::bind("198.51.100.2:4000")).expect("a socket");
+    let reaches = |server: &std::net::UdpSocket| {
+        client.send_to(b"?", "198.51.100.1:5353").expect("sent");
+        server.set_read_timeout(Some(Duration::from_millis(300))).expect("set");
+        server.recv(&mut [0; 1]).is_ok()
+    };
+    assert!(!reaches(&first), "published to nobody");
+
+    for (server, at) in [(&first, "10.81.0.2:53"), (&second, "10.81.0.3:53")] {
+        let ports = vec![published(Protocol::Udp, "0.0.0.0:5353", at)];
+        scene.wanted.networks[0].published.clone_from(&ports);
+        scene.host.apply(&scene.wanted).expect("rules");
+        assert!(!reaches(server), "the kernel remembers: this test says nothing");
+        scene.host.forget(&ports);
+        assert!(reaches(server), "{at}");
+    }
 }
