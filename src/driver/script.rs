@@ -25,7 +25,7 @@ pub struct Scripts {
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     /// None is called that.
-    #[error("there is no script `{name}`: {}", .declared.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "))]
+    #[error("there is no script `{name}`: the configuration of boathook declares {}", .declared.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "))]
     Unknown {
         /// What was asked for.
         name: String,

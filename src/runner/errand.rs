@@ -27,6 +27,10 @@ use crate::trust::{self, Distrust};
 /// driver, a list of all volumes, has some hundred bytes for each.
 const STREAM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// How much of a reply that is none is shown, in characters: a message, `docker`'s or the log's, is read by a
+/// person.
+const BEGINNING_CHARS: usize = 60;
+
 /// How often it is looked whether a program writes more than that.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 
@@ -85,14 +89,21 @@ pub enum ErrandError {
         complaint: String,
     },
     /// What a script wrote is no reply.
-    #[error("the reply of `{}` is not JSON", .program.display())]
+    #[error("the reply of `{}` is not JSON, it begins with `{beginning}`", .program.display())]
     NotJson {
         /// The program.
         program: PathBuf,
+        /// What it wrote first, up to the end of the line.
+        beginning: String,
         /// Where not.
         #[source]
         source: serde_json::Error,
     },
+}
+
+/// As much of what was written as shows a person what it is.
+fn beginning(written: &str) -> String {
+    written.trim_start().chars().take_while(|it| !it.is_control()).take(BEGINNING_CHARS).collect()
 }
 
 fn told(program: &Path, outcome: &Outcome, complaint: &str) -> String {
@@ -181,8 +192,10 @@ impl Runner {
         if reply.trim_ascii().is_empty() {
             return Ok(Value::Object(serde_json::Map::new()));
         }
-        let not_json = |source| ErrandError::NotJson { program: program.to_owned(), source };
-        serde_json::from_slice(&reply).map_err(not_json)
+        serde_json::from_slice(&reply).map_err(|source| {
+            let beginning = beginning(&String::from_utf8_lossy(&reply));
+            ErrandError::NotJson { program: program.to_owned(), beginning, source }
+        })
     }
 
     async fn run(&self, errand: Errand<'_>, input: &[u8]) -> Result<Vec<u8>, ErrandError> {

@@ -133,5 +133,8 @@ fn a_pool_that_a_script_answers_for_gives_what_the_script_says_and_no_more() {
     let released = r#"IpamDriver.ReleaseAddress {"Address":"10.8.0.7","PoolID":"lan"}"#;
     assert_eq!(last, [r#"IpamDriver.ReleasePool {"PoolID":"lan"}"#, released]);
     let unknown = caller.call("RequestPool", &wish("other")).expect("an answer");
-    assert_eq!(unknown["Error"], "there is no script `other`: `lease`");
+    assert_eq!(
+        unknown["Error"],
+        "there is no script `other`: the configuration of boathook declares `lease`"
+    );
 }
