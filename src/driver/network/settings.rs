@@ -91,6 +91,9 @@ const KEYS: [(&str, Key); 11] = [
 
 const MODES: [&str; 4] = ["bridge", "macvlan", "ipvlan", "script"];
 
+/// The link that the kernel makes nothing on: a network there would be one that no container gets on.
+const LOOPBACK: &str = "lo";
+
 /// What is wrong with the options of a network: all of it, for the docker user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
@@ -215,7 +218,14 @@ impl Reading<'_> {
 
     fn parent(&mut self) -> Option<LinkName> {
         self.required(Key::Parent, "on which link of the host it is made, as `parent=eth0`")?;
-        self.parsed(Key::Parent)
+        let parent: LinkName = self.parsed(Key::Parent)?;
+        if parent.as_str() == LOOPBACK {
+            let mistake =
+                format!("`parent={parent}`: no link can be made on that one, name a card of the host");
+            self.mistakes.push(mistake);
+            return None;
+        }
+        Some(parent)
     }
 
     /// `true` or `false`, in the spellings that Docker takes (`ParseBool` of Go's `strconv`).
@@ -365,6 +375,10 @@ mod tests {
         assert_eq!(
             read(&[("mode", "macvlan")]),
             Err("it is not said on which link of the host it is made, as `parent=eth0`".to_owned())
+        );
+        assert_eq!(
+            read(&[("mode", "ipvlan"), ("parent", "lo")]),
+            Err("`parent=lo`: no link can be made on that one, name a card of the host".to_owned())
         );
     }
 
