@@ -216,7 +216,13 @@ impl Shelf {
         let directory = self.directory(name);
         free_of_mounts(&directory)?;
         let grave = self.root.join(format!("{GONE}{:016x}", fastrand::u64(..)));
-        self.rename(&directory, &grave)?;
+        match self.rename(&directory, &grave) {
+            // Somebody has deleted it by hand. An error would keep it in the engine's list for good.
+            Err(ShelfError::Files { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                warn!(volume = %name, "a volume that is removed was not there any more");
+            }
+            done => done?,
+        }
         Ok(grave)
     }
 

@@ -71,6 +71,19 @@ fn memory_is_shared_by_its_users_and_gone_with_the_last() {
 }
 
 #[test]
+fn a_volume_whose_directory_was_deleted_by_hand_can_be_removed() {
+    let Some(world) = World::start(Generation::V28_5, "") else { return };
+    world.create("db", &[]);
+    fs::remove_dir_all(world.sandbox.dir().join("state/volumes/db")).expect("it is there");
+
+    world.docker(&["volume", "rm", "db"]);
+
+    assert_eq!(world.docker(&["volume", "ls", "-q"]), "");
+    world.create("db", &["mode=0700"]);
+    assert_eq!(world.in_volume("db", "stat -c %a /v"), "700");
+}
+
+#[test]
 fn a_directory_of_the_operators_is_used_where_it_is_allowed_and_never_deleted() {
     let Some(world) = World::start(Generation::V28_5, "") else { return };
     let allowed = world.sandbox.dir().join("allowed");
