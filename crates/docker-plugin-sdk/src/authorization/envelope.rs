@@ -68,7 +68,7 @@ pub struct Response<'a> {
 /// Why a body says nothing that could be decided on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EnvelopeError {
-    #[error("the body of the call is empty; was an earlier attempt cut off?")]
+    #[error("the body of the call is empty: an earlier attempt was cut off, try again")]
     Empty,
     // Neither text repeats anything of the body, which may hold secrets.
     #[error("the body of the call is not JSON, at line {} column {}", .0.line(), .0.column())]

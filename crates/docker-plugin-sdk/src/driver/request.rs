@@ -48,7 +48,7 @@ pub struct Request<T> {
 pub enum RequestError {
     /// There is none. The engine repeats a call that was cut off after its body was sent without it
     /// (`callWithRetry` in moby, `pkg/plugins/client.go`).
-    #[error("the body of the call is empty; was an earlier attempt cut off?")]
+    #[error("the body of the call is empty: an earlier attempt was cut off, try again")]
     Empty,
     /// The body is not a JSON object.
     #[error("the body of the call is not a JSON object")]
