@@ -80,6 +80,14 @@ pub enum IpamError {
         /// What there is.
         other: IpNet,
     },
+    /// No container can have an address of it.
+    #[error("{subnet} holds {what} addresses, which no container can have: name another subnet")]
+    Unfit {
+        /// What was asked for.
+        subnet: IpNet,
+        /// What its addresses are.
+        what: &'static str,
+    },
     /// The range is not in the subnet.
     #[error("range {range} is not in the subnet {subnet}")]
     RangeElsewhere {

@@ -154,6 +154,9 @@ impl Pools {
         if subnet.is_v6() != wish.v6 {
             return Err(IpamError::OtherKind { subnet: subnet.net(), v6: wish.v6 });
         }
+        if let Some(what) = unfit(subnet.net()) {
+            return Err(IpamError::Unfit { subnet: subnet.net(), what });
+        }
         let range = wish.range.map(Subnet::of);
         match range {
             Some(range) if !subnet.contains(range) => {
@@ -228,6 +231,17 @@ pub(super) struct Place<'a> {
     pub(super) nonce: u32,
     pub(super) now: Timestamp,
     pub(super) at: Instant,
+}
+
+/// What the addresses of a subnet are, if no container can have them.
+fn unfit(subnet: IpNet) -> Option<&'static str> {
+    let is = subnet.network();
+    let kinds = [
+        (is.is_loopback(), "loopback"),
+        (is.is_multicast(), "multicast"),
+        (is.is_unspecified(), "unspecified"),
+    ];
+    kinds.into_iter().find_map(|(is_one, what)| is_one.then_some(what))
 }
 
 fn place_of(space: &str, subnet: Subnet) -> (String, bool, u128) {

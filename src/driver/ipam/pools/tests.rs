@@ -54,7 +54,7 @@ fn two_networks_of_a_space_share_no_address() {
     pools.granted("10.1.0.0/16");
     pools.granted("10.3.0.0/16");
 
-    for subnet in ["10.1.0.0/16", "10.1.255.0/24", "10.0.0.0/15", "10.0.0.0/8", "10.3.0.0/32", "0.0.0.0/0"] {
+    for subnet in ["10.1.0.0/16", "10.1.255.0/24", "10.0.0.0/15", "10.0.0.0/8", "10.3.0.0/32", "8.0.0.0/5"] {
         let refusal = pools.refusal(wish(subnet));
         assert!(refusal.starts_with(&format!("subnet {subnet} overlaps with 10.")), "{refusal}");
     }
@@ -74,6 +74,15 @@ fn an_engine_that_starts_gets_back_what_it_had_and_one_that_runs_does_not() {
     let again = pools.ask(wish("10.1.0.0/16")).expect("the pool");
     assert_eq!(again, PoolGrant { id: id.as_str().into(), again: true });
     assert!(pools.ask(wish("10.1.0.0/16")).is_err());
+}
+
+#[test]
+fn what_no_container_can_have_is_not_granted() {
+    for subnet in ["127.0.0.0/8", "127.1.0.0/24", "224.0.0.0/24", "0.0.0.0/8", "ff02::/64", "::/64"] {
+        let refused = Pools::default().ask(wish(subnet));
+        assert!(matches!(refused, Err(IpamError::Unfit { .. })), "{subnet}: {refused:?}");
+    }
+    assert!(Pools::default().ask(wish("240.0.0.0/24")).is_ok());
 }
 
 #[test]
