@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::process;
 
 use docker_plugin_sdk::network::{EndpointId, NetworkId};
 use nix::unistd::{User, geteuid, gethostname};
@@ -358,11 +359,31 @@ struct Store {
     wishes: mpsc::Receiver<Asked>,
 }
 
+impl Store {
+    /// There is none, for this reason.
+    fn none(why: &str) -> Store {
+        let (_, wishes) = mpsc::channel(1);
+        Store {
+            journal: Journal::without_store(why),
+            writer: None,
+            remembered: Remembered::default(),
+            wishes,
+        }
+    }
+}
+
 impl From<Result<Opened, OpenError>> for Store {
     fn from(opened: Result<Opened, OpenError>) -> Store {
         match opened {
             Ok(Opened { journal, writer, remembered, wishes }) => {
                 Store { journal, writer: Some(writer), remembered, wishes }
+            }
+            // By the core that is being replaced.
+            Err(OpenError::Locked { pid, .. }) if pid == Some(process::id()) => {
+                info!(
+                    "the journal is handed over, which takes a moment: gates are answered by `outage` until then"
+                );
+                Store::none("it is being handed over to the new settings")
             }
             Err(error) => {
                 let (why, fix) = (chain(&error), error.fix().unwrap_or_default());
@@ -370,9 +391,7 @@ impl From<Result<Opened, OpenError>> for Store {
                     error = why,
                     fix, "there is no journal: no hook runs, and gates are answered by `outage`"
                 );
-                let (_, wishes) = mpsc::channel(1);
-                let journal = Journal::without_store(&why);
-                Store { journal, writer: None, remembered: Remembered::default(), wishes }
+                Store::none(&why)
             }
         }
     }
