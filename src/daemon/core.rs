@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use docker_plugin_sdk::network::{EndpointId, NetworkId};
+use docker_plugin_sdk::volume::{MountId, VolumeName};
+use futures_util::FutureExt as _;
 use nix::unistd::{User, geteuid, gethostname};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -216,7 +218,7 @@ impl Core {
     }
 
     pub(super) fn volumes(&self) -> Option<VolumePoints> {
-        Some(drivers::Volumes::new(self.volumes.clone()?, self.points()))
+        Some(volume_points(self.volumes.clone()?, self.points()))
     }
 
     pub(super) fn addresses(&self) -> Option<AddressPoints> {
@@ -325,7 +327,7 @@ impl RunningCore {
         let Ok(Ok(volumes)) = spawn_blocking(move || unopened.open()).await else { return };
         let Late { unopened, points, beat } = self.late.take().expect("it was there just now");
         info!(root = %unopened.root().display(), "there are volumes now");
-        doors.lead_to_volumes(drivers::Volumes::new(volumes.clone(), points));
+        doors.lead_to_volumes(volume_points(volumes.clone(), points));
         self.tasks.push(look_after(volumes.clone(), beat, parts, station));
         self.volumes = Some(volumes);
     }
@@ -438,4 +440,15 @@ fn prepare(runs_dir: &Path, owners: &Left) -> io::Result<()> {
 fn home() -> String {
     let user = User::from_uid(geteuid()).ok().flatten();
     user.map_or_else(|| "/".into(), |it| it.dir.to_string_lossy().into_owned())
+}
+
+/// The points around the volumes.
+fn volume_points(volumes: Volumes, points: Points) -> VolumePoints {
+    let uses = volumes.clone();
+    let is_used = move |name: VolumeName, id: MountId| {
+        let uses = uses.clone();
+        // What cannot be told is told by the mount itself.
+        async move { uses.is_used(name.as_str(), id.as_str()).await.unwrap_or(false) }.boxed()
+    };
+    drivers::Volumes::new(volumes, points, is_used)
 }

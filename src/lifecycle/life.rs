@@ -46,6 +46,9 @@ pub struct Life {
     /// The volumes whose mounts a gate was asked about, and which the stream has yet to tell.
     #[serde(default)]
     mounts_asked: BTreeSet<String>,
+    /// The volumes that somebody reaches into while it runs, and how often.
+    #[serde(default)]
+    reached_into: BTreeMap<String, u32>,
     /// A start that the event stream has yet to tell.
     start_awaited: bool,
     /// An end that the event stream has yet to tell.
@@ -141,6 +144,7 @@ impl Life {
             bereft: false,
             attached: BTreeMap::new(),
             mounts_asked: BTreeSet::new(),
+            reached_into: BTreeMap::new(),
             start_awaited: false,
             end_awaited: false,
             name_awaited: None,
@@ -260,12 +264,36 @@ impl Life {
             (Point::NetworkConnect, Some(id)) => self.attached.insert(id, true) != Some(true),
             (Point::NetworkDisconnect, Some(id)) => self.attached.insert(id, false) != Some(false),
             (Point::Reconcile, _) => self.stage == Stage::Running,
-            (Point::VolumeMount, _) => volume.is_none_or(|it| !self.mounts_asked.remove(&it)),
+            (Point::VolumeMount, _) => {
+                volume.is_none_or(|it| !self.mounts_asked.remove(&it) && !self.is_reached_into(it, at))
+            }
+            (Point::VolumeUnmount, _) => volume.is_none_or(|it| !self.is_let_go(&it)),
             _ => true,
         };
         if is_news {
             self.tell_about(detail, point, at, reached);
         }
+    }
+
+    /// A volume is mounted in it: whether that is for somebody who reaches into it. Its own are mounted before it
+    /// starts, `docker cp` mounts them once more, and unmounts them after that (`containerArchivePath` in moby,
+    /// `daemon/archive.go`).
+    fn is_reached_into(&mut self, volume: String, at: Timestamp) -> bool {
+        let runs = self.stage == Stage::Running && self.start.is_some_and(|it| it.at() < at);
+        if runs {
+            *self.reached_into.entry(volume).or_default() += 1;
+        }
+        runs
+    }
+
+    /// A volume is unmounted from it: whether somebody has reached into it, and it uses the volume still.
+    fn is_let_go(&mut self, volume: &str) -> bool {
+        let Some(times) = self.reached_into.get_mut(volume) else { return false };
+        *times -= 1;
+        if *times == 0 {
+            self.reached_into.remove(volume);
+        }
+        true
     }
 
     /// The event stream tells that it is called `name` now, instead of `old_name`.
@@ -457,6 +485,7 @@ impl Life {
         self.out_of_memory = false;
         self.bereft = false;
         self.end_awaited = false;
+        self.reached_into.clear();
         reached.push(self, Point::PostStart, at, reached.cause(asked));
         reached.settle(self, &[CallKind::Start, CallKind::Restart, CallKind::Stop]);
     }

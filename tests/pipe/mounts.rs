@@ -1,10 +1,16 @@
 //! `volume.mount`: a gate on volumes of boathook's own, told afterwards on all others.
 
+use std::time::Duration;
+
+use boathook::run::DebtState;
 use serde_json::Value;
 
-use super::world::{Config, World};
-use crate::engine::Generation;
+use super::world::{Config, World, points};
+use crate::engine::{Generation, wait_for};
 use crate::every_engine::on_every_engine;
+
+/// For what follows on the end of a container.
+const SEEN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Denies as long as there is no file `key` in the sandbox's folder.
 const WANTS_THE_KEY: &str =
@@ -91,6 +97,39 @@ fn a_mount_of_somebody_elses_volume_is_told_and_refused_by_nobody(on: Generation
     assert_eq!(ran[0].document["volume"]["name"], "plain");
     assert_eq!(world.wait_for_end_of("key")["outcome"], "exited");
     assert_eq!(status(&world, "web"), "running");
+}
+
+/// Copies out of both volumes of `web`.
+fn copy(world: &World) {
+    for from in ["web:/data/.", "web:/plain/."] {
+        world.docker(&["cp", from, "-"]);
+    }
+}
+
+on_every_engine!(a_copy_out_of_a_container_that_runs_is_no_use_of_its_volumes);
+fn a_copy_out_of_a_container_that_runs_is_no_use_of_its_volumes(on: Generation) {
+    let owes = "{name: owes, at: volume.mount, exec: [./record], cleanup: {exec: [./record]}}";
+    let Some(mut world) = start(on, Config::new().hook(owes)) else { return };
+    world.docker(&["volume", "create", "-d", "boathook", "data"]);
+    world.run_sleeper("web", &["-v", "data:/data", "-v", "plain:/plain"]);
+    // It is the only one with the volume that does not run.
+    world.docker(&["create", "--name", "old", "-v", "data:/data", "busybox:test", "true"]);
+
+    copy(&world);
+    copy(&world);
+    world.restart_boathook();
+    copy(&world);
+    assert!(world.debts().iter().all(|it| it.state == DebtState::Owed), "{:?}", world.debts());
+    world.docker(&["rm", "-f", "web"]);
+
+    wait_for("both clean-ups", SEEN_LIMIT, || {
+        let debts = world.debts();
+        debts.iter().all(|it| it.state == DebtState::Paid).then_some(())
+    });
+    let ran = world.ran();
+    assert_eq!(ran.len(), 4, "{:?}", points(&ran));
+    assert_eq!(points(&ran)[2..], ["volume.unmount", "volume.unmount"]);
+    assert!(ran.iter().all(|it| it.variable("CONTAINER_NAME") == Some("web")), "{ran:?}");
 }
 
 on_every_engine!(a_mount_for_one_of_two_is_decided_by_outage);

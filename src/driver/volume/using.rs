@@ -61,6 +61,19 @@ impl Volumes {
         Ok(mountpoint)
     }
 
+    /// Whether the volume is mounted for the use called `id`, so that a `Mount` of it would be no new use.
+    ///
+    /// # Errors
+    ///
+    /// When it is not known which volumes there are.
+    pub async fn is_used(&self, name: &str, id: &str) -> Result<bool, VolumeError> {
+        let Ok(name) = VolumeName::parse(name) else { return Ok(false) };
+        match self.enter(&name).await {
+            Err(VolumeError::Unknown) => Ok(false),
+            held => Ok(held?.state.uses.times(id) > 0),
+        }
+    }
+
     /// Takes back the use called `id`; unmounts the volume after the last one. A use that is unknown is
     /// taken back already.
     ///

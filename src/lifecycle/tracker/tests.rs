@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use super::Tracker;
 use crate::lifecycle::{
-    Call, CallKind, Cause, EngineId, Event, Facts, NetworkAttachment, Observation, Point, Process, Question,
-    Reason, Request, Saw, Signal, Source, Subject, SubjectKind, Turn,
+    Call, CallKind, Cause, Detail, EngineId, Event, Facts, NetworkAttachment, Observation, Point, Process,
+    Question, Reason, Request, Saw, Signal, Source, Subject, SubjectKind, Turn, VolumeDetail,
 };
 
 const ID: &str = "e39197e5443675fa663dd38077a56a5bf8e4c05bc9c20ea69debda78f1ff0f80";
@@ -529,4 +529,50 @@ fn only_what_runs_reaches_reconcile() {
     let events = see_all(&mut tracker, [reconcile]);
 
     assert_eq!((points(&events), events[0].cause), (vec![Point::Reconcile], Cause::Reconcile));
+}
+
+/// A volume is mounted or unmounted.
+fn volume(at: i64, point: Point) -> Signal {
+    let volume = VolumeDetail { name: Some("data".into()), ..VolumeDetail::default() };
+    let detail = Detail { volume: Some(volume), ..Detail::default() };
+    Signal { detail: Some(Arc::new(detail)), ..told(at, Saw::Reached(point)) }
+}
+
+#[test]
+fn who_reaches_into_a_container_that_runs_makes_no_use_of_a_volume() {
+    use Point::{VolumeMount as Mount, VolumeUnmount as Unmount};
+    let start = |at| told(at, Saw::Started).with(running(at));
+    let mut tracker = Tracker::default();
+
+    let signals = [
+        told(0, Saw::Created),
+        volume(1, Mount),
+        start(2),
+        // Two copies at once.
+        volume(3, Mount),
+        volume(4, Mount),
+        volume(5, Unmount),
+        volume(6, Unmount),
+        // Its end, as engines from 26 on tell it.
+        volume(7, Unmount),
+        told(8, Saw::Ended { code: Some(0) }),
+        // A copy from what does not run is a use of its own.
+        volume(9, Mount),
+        volume(10, Unmount),
+    ];
+    let reached = signals.into_iter().flat_map(|it| tracker.see(it));
+    let reached: Vec<_> = reached.map(|it| it.point).filter(|it| [Mount, Unmount].contains(it)).collect();
+
+    assert_eq!(reached, [Mount, Unmount, Mount, Unmount]);
+}
+
+#[test]
+fn a_mount_before_a_start_that_a_look_has_told_already_is_the_containers_own() {
+    let mut tracker = Tracker::default();
+    tracker.see(told(0, Saw::Created));
+    tracker.see(looked(5, running(3)));
+
+    let reached = tracker.see(volume(2, Point::VolumeMount));
+
+    assert_eq!(reached.iter().map(|it| it.point).collect::<Vec<_>>(), [Point::VolumeMount]);
 }

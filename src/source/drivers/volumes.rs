@@ -3,7 +3,8 @@
 //! A hook is asked before the volume is mounted. Docker says neither which container it is for nor whether it is
 //! for one that starts: the container is the one of those with that volume that does not run. A volume that is
 //! mounted while a container is made, to be filled from its image, is in no container's list yet, and reaches no
-//! point.
+//! point. Neither does a use that is mounted again: `docker cp` does so with that of the container it reaches
+//! into.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use docker_plugin_sdk::driver::{DriverError, Request};
 use docker_plugin_sdk::volume::{
     Capabilities, Create, Get, Mount, MountId, Path, Remove, Unmount, Volume, VolumeDriver, VolumeName,
 };
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tracing::debug;
@@ -24,21 +26,31 @@ use crate::lifecycle::{Detail, Facts, ListedState, Point, Question, Subject, Ver
 #[derive(Clone)]
 pub struct Volumes<D> {
     driver: D,
+    is_used: IsUsed,
     points: Points,
-    /// What was answered for each use of a volume: `docker cp` mounts again by the same id.
+    /// What was answered for each use of a volume that is about to be mounted: a call may come twice.
     asked: Arc<Mutex<Asked>>,
 }
+
+/// Whether a volume is mounted already for the use of that id.
+type IsUsed = Arc<dyn Fn(VolumeName, MountId) -> BoxFuture<'static, bool> + Send + Sync>;
 
 type Asked = HashMap<(VolumeName, MountId), Arc<OnceCell<Verdict>>>;
 
 impl<D: VolumeDriver> Volumes<D> {
-    /// The points around `driver`.
-    pub fn new(driver: D, points: Points) -> Volumes<D> {
-        Volumes { driver, points, asked: Arc::default() }
+    /// The points around `driver`, which says by `is_used` whether a volume is mounted already for a use.
+    pub fn new(
+        driver: D,
+        points: Points,
+        is_used: impl Fn(VolumeName, MountId) -> BoxFuture<'static, bool> + Send + Sync + 'static,
+    ) -> Volumes<D> {
+        Volumes { driver, is_used: Arc::new(is_used), points, asked: Arc::default() }
     }
 
     async fn pass(&self, name: &VolumeName, id: &MountId) -> Result<(), DriverError> {
-        if !self.points.engine.points().contains(Point::VolumeMount) {
+        if !self.points.engine.points().contains(Point::VolumeMount)
+            || (self.is_used)(name.clone(), id.clone()).await
+        {
             return Ok(());
         }
         let asked = {
@@ -122,12 +134,15 @@ impl<D: VolumeDriver> VolumeDriver for Volumes<D> {
     }
 
     async fn mount(&self, request: Request<Mount>) -> Result<PathBuf, DriverError> {
-        self.pass(&request.name, &request.id).await?;
-        self.driver.mount(request).await
+        let (name, id) = (request.name.clone(), request.id.clone());
+        self.pass(&name, &id).await?;
+        let mounted = self.driver.mount(request).await;
+        // From now on the driver knows.
+        self.forget(&name, &id);
+        mounted
     }
 
     async fn unmount(&self, request: Request<Unmount>) -> Result<(), DriverError> {
-        self.forget(&request.name, &request.id);
         self.driver.unmount(request).await
     }
 
