@@ -15,3 +15,4 @@ mod model;
 mod operations;
 mod pipe;
 mod replay;
+mod spoken;

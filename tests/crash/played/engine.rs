@@ -5,7 +5,7 @@
 //! nothing else.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use std::thread::{self, JoinHandle};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+
+use crate::spoken::{Asked, begin_stream, chunk, end_stream, reply};
 
 /// How many events an engine remembers (`eventsLimit` in moby, `daemon/events/events.go`).
 const EVENTS_MAX: usize = 256;
@@ -176,22 +178,15 @@ fn accept(listener: &UnixListener, stage: &Arc<Stage>) {
 
 fn serve(mut connection: UnixStream, stage: &Stage) -> io::Result<()> {
     let mut reader = BufReader::new(connection.try_clone()?);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let Some(target) = line.split(' ').nth(1).map(str::to_owned) else { return Ok(()) };
-        while !line.trim_end().is_empty() {
-            line.clear();
-            reader.read_line(&mut line)?;
-        }
-        answer(&mut connection, stage, &target)?;
+    while let Some(asked) = Asked::read(&mut reader)? {
+        answer(&mut connection, stage, &asked)?;
     }
+    Ok(())
 }
 
-fn answer(connection: &mut UnixStream, stage: &Stage, target: &str) -> io::Result<()> {
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let path = path.strip_prefix("/v").and_then(|it| it.find('/').map(|at| &it[at..])).unwrap_or(path);
-    match path {
+fn answer(connection: &mut UnixStream, stage: &Stage, asked: &Asked) -> io::Result<()> {
+    let Asked { path, query } = asked;
+    match path.as_str() {
         "/info" => {
             let now = Timestamp::now().to_string();
             reply(connection, "200 OK", &json!({"ID": "PLAY:ED00", "SystemTime": now}).to_string())
@@ -239,14 +234,6 @@ impl Container {
     }
 }
 
-fn reply(connection: &mut UnixStream, status: &str, body: &str) -> io::Result<()> {
-    let head = format!(
-        "HTTP/1.1 {status}\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    connection.write_all(&[head.as_bytes(), body.as_bytes()].concat())
-}
-
 /// Tells what is remembered from `since` on, and what happens next, but nothing that happens after `until`.
 fn tell(
     connection: &mut UnixStream,
@@ -254,16 +241,14 @@ fn tell(
     since: Option<Timestamp>,
     until: Option<Timestamp>,
 ) -> io::Result<()> {
-    connection.write_all(
-        b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
-    )?;
+    begin_stream(connection)?;
     let mut next = {
         let state = stage.state();
         let known = state.events.iter().rev().take_while(|it| since.is_some_and(|since| it.at >= since));
         state.told - known.count()
     };
     loop {
-        let Some(piece) = stage.piece(&mut next, until) else { return connection.write_all(b"0\r\n\r\n") };
+        let Some(piece) = stage.piece(&mut next, until) else { return end_stream(connection) };
         connection.write_all(&piece)?;
     }
 }
@@ -282,7 +267,7 @@ impl Stage {
         let events = state.events.iter().skip((*next).max(first) - first);
         let told: Vec<u8> = events
             .take_while(|it| until.is_none_or(|until| it.at <= until))
-            .flat_map(|it| format!("{:x}\r\n{}\r\n", it.line.len(), it.line).into_bytes())
+            .flat_map(|it| chunk(&it.line))
             .collect();
         *next = state.told;
         (!told.is_empty()).then_some(told)

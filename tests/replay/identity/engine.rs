@@ -1,7 +1,7 @@
 //! A played engine, as far as somebody asks it who wants to know whose an endpoint is.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use std::thread::{self, JoinHandle};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+
+use crate::spoken::{Asked, begin_stream, chunk, end_stream, reply};
 
 /// A played engine. It is gone, with all its connections, when this is dropped.
 pub(super) struct Engine {
@@ -128,25 +130,17 @@ fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
 
 fn serve(mut connection: UnixStream, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(connection.try_clone()?);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let Some(target) = line.split(' ').nth(1).map(str::to_owned) else { return Ok(()) };
-        while !line.trim_end().is_empty() {
-            line.clear();
-            reader.read_line(&mut line)?;
-        }
-        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        let path = path.strip_prefix("/v").and_then(|it| it.find('/').map(|at| &it[at..])).unwrap_or(path);
+    while let Some(Asked { path, query }) = Asked::read(&mut reader)? {
         if path == "/events" {
             return tell(&mut connection, shared, query.contains("until="));
         }
-        let (status, body) = match shared.answering().answer(path, query) {
+        let (status, body) = match shared.answering().answer(&path, &query) {
             Some(body) => ("200 OK", body),
             None => ("404 Not Found", json!({"message": "no such thing"})),
         };
         reply(&mut connection, status, &body.to_string())?;
     }
+    Ok(())
 }
 
 impl State {
@@ -206,23 +200,13 @@ impl Network {
     }
 }
 
-fn reply(connection: &mut UnixStream, status: &str, body: &str) -> io::Result<()> {
-    let head = format!(
-        "HTTP/1.1 {status}\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    connection.write_all(&[head.as_bytes(), body.as_bytes()].concat())
-}
-
 /// Tells what has happened since the engine was started; what is to come as well, unless it is only the past.
 fn tell(connection: &mut UnixStream, shared: &Shared, is_past: bool) -> io::Result<()> {
     drop(shared.answering());
-    connection.write_all(
-        b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
-    )?;
+    begin_stream(connection)?;
     let mut told = 0;
     if is_past {
-        return connection.write_all(b"0\r\n\r\n");
+        return end_stream(connection);
     }
     loop {
         let lines: Vec<String> = {
@@ -230,13 +214,13 @@ fn tell(connection: &mut UnixStream, shared: &Shared, is_past: bool) -> io::Resu
             let waits = |it: &mut State| it.events.len() <= told && it.answers && !it.closed;
             let state = shared.changed.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
             if state.closed || !state.answers {
-                return connection.write_all(b"0\r\n\r\n");
+                return end_stream(connection);
             }
             state.events[told..].to_vec()
         };
         told += lines.len();
         for line in lines {
-            connection.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes())?;
+            connection.write_all(&chunk(&line))?;
         }
     }
 }
