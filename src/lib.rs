@@ -21,7 +21,7 @@
 //! - [`engine`]: from events to runs, from a gate's question to its verdict.
 //! - [`driver`]: networks, addresses and volumes, as the engine asks for them.
 //! - [`source`]: where Docker reaches us.
-//! - [`config`], `near`, [`trust`]: what was written, what was meant, and who could have written it.
+//! - [`config`], [`near`], [`trust`]: what was written, what was meant, and who could have written it.
 //! - [`daemon`], [`cli`]: build, run, drain; commands.
 //!
 //! A room knows those downstream of it, never upstream; a test holds that. What is absent on
@@ -39,7 +39,7 @@ pub mod hook;
 pub mod journal;
 pub mod launch;
 pub mod lifecycle;
-mod near;
+pub mod near;
 pub mod reconcile;
 pub mod run;
 pub mod runner;

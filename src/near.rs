@@ -5,7 +5,7 @@ use strsim::damerau_levenshtein;
 /// The word of `known` that is nearest to `written`, if one is near enough to be meant.
 ///
 /// Case and the marks between words do not count: `preCreate` and `pre-create` are `pre_create`.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Beyond this nothing is a slip of the finger, and comparing would cost.
     const CHARS_MAX: usize = 64;
 
@@ -26,7 +26,7 @@ fn folded(word: &str) -> String {
 }
 
 /// The words for a sentence: `a`, `b` or `c`.
-pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>, last: &str) -> String {
+pub fn listed<'a>(words: impl IntoIterator<Item = &'a str>, last: &str) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match words.split_last() {
         Some((end, rest)) if !rest.is_empty() => format!("{} {last} {end}", rest.join(", ")),
