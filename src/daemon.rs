@@ -11,7 +11,7 @@ mod obeyed;
 mod parts;
 mod signals;
 mod station;
-mod unopened;
+mod volumes;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use docker_plugin_sdk::network::{EndpointId, NetworkId};
-use docker_plugin_sdk::volume::{MountId, VolumeName};
-use futures_util::FutureExt as _;
 use nix::unistd::{User, geteuid, gethostname};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -21,7 +19,7 @@ use super::doors::Doors;
 use super::obeyed::{Obeyed, chain};
 use super::parts::Running;
 use super::station::Station;
-use super::unopened::Unopened;
+use super::volumes::{Late, Unopened, VolumePoints, look_after, points_of};
 use crate::config::{Kind, Kinds, PluginName};
 use crate::docker::Docker;
 use crate::driver::ipam::{Ipam, IpamParts};
@@ -35,12 +33,10 @@ use crate::journal::{
 use crate::runner::{Left, Runner, Secrets, Settings};
 use crate::source::addresses::AddressWatch;
 use crate::source::authorization::Gatekeeper;
-use crate::source::beat::Beat;
 use crate::source::drivers::{self, Held, Points};
 use crate::source::events::EventSource;
 use crate::source::looks::{Looks, Watch};
 use crate::source::networks::NetworkWatch;
-use crate::source::volumes::VolumeWatch;
 
 /// What the parts behind the plugin's socket are built with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +62,6 @@ impl CoreSettings {
 
 /// Networks, and the points that they reach.
 pub(super) type NetworkPoints = drivers::Networks<Networks>;
-
-/// Volumes, and the points that they reach.
-pub(super) type VolumePoints = drivers::Volumes<Volumes>;
 
 /// Addresses, and the points that they reach.
 pub(super) type AddressPoints = drivers::Addresses<Ipam>;
@@ -113,13 +106,6 @@ pub(super) struct RunningCore {
     pub(super) tasks: Vec<task::Id>,
 }
 
-/// Volumes that could not be opened, and what is needed once they are.
-pub(super) struct Late {
-    unopened: Unopened,
-    points: Points,
-    beat: Beat,
-}
-
 impl Core {
     /// Wires the parts.
     pub(super) fn build(
@@ -156,9 +142,9 @@ impl Core {
         let root = settings.volumes_root.filter(|_| writer.is_some());
         let unopened = root.map(|root| {
             let paths = obeyed.config().map(|it| it.volumes.paths.clone()).unwrap_or_default();
-            Unopened::new(root, paths, journal.clone(), scripts.clone()).used(&holdings)
+            Unopened::new(root, paths, journal.clone(), scripts.clone(), &holdings)
         });
-        let (volumes, unopened) = open_volumes(unopened);
+        let (volumes, unopened) = unopened.map_or((None, None), Unopened::open_or_tell);
         let ipam = writer.is_some().then(|| {
             let (journal, scripts) = (journal.clone(), scripts.clone());
             let (driver, settings) = (settings.plugin.to_string(), obeyed.ipam());
@@ -218,7 +204,7 @@ impl Core {
     }
 
     pub(super) fn volumes(&self) -> Option<VolumePoints> {
-        Some(volume_points(self.volumes.clone()?, self.points()))
+        Some(points_of(self.volumes.clone()?, self.points()))
     }
 
     pub(super) fn addresses(&self) -> Option<AddressPoints> {
@@ -309,7 +295,7 @@ impl RunningCore {
                 volumes.obey(config.volumes.paths.clone());
             }
             if let Some(late) = &mut self.late {
-                late.unopened.obey(config.volumes.paths.clone());
+                late.obey(config.volumes.paths.clone());
             }
         }
     }
@@ -322,35 +308,12 @@ impl RunningCore {
     /// Opens the volumes that could not be opened, if that works now, and leads calls to them.
     pub(super) async fn try_volumes(&mut self, parts: &mut Running, station: &Station, doors: &Doors) {
         let Some(late) = &self.late else { return };
-        let unopened = late.unopened.clone();
-        // Why not has been told.
-        let Ok(Ok(volumes)) = spawn_blocking(move || unopened.open()).await else { return };
-        let Late { unopened, points, beat } = self.late.take().expect("it was there just now");
-        info!(root = %unopened.root().display(), "there are volumes now");
-        doors.lead_to_volumes(volume_points(volumes.clone(), points));
+        let Some(volumes) = late.open().await else { return };
+        let Late { points, beat, .. } = self.late.take().expect("it was there just now");
+        doors.lead_to_volumes(points_of(volumes.clone(), points));
         self.tasks.push(look_after(volumes.clone(), beat, parts, station));
         self.volumes = Some(volumes);
     }
-}
-
-/// The volumes, or what cannot be opened yet. Waits for the disk.
-fn open_volumes(unopened: Option<Unopened>) -> (Option<Volumes>, Option<Unopened>) {
-    let Some(unopened) = unopened else { return (None, None) };
-    match unopened.open() {
-        Ok(volumes) => (Some(volumes), None),
-        Err(it) => {
-            error!(error = chain(&it), root = %unopened.root().display(), "there are no volumes");
-            (None, Some(unopened))
-        }
-    }
-}
-
-fn look_after(volumes: Volumes, beat: Beat, parts: &mut Running, station: &Station) -> task::Id {
-    let watch = VolumeWatch::new(beat, volumes);
-    parts.spawn("volumes", station.handle(), async {
-        watch.run().await;
-        Ok(())
-    })
 }
 
 /// What a store brings, or what stands in for one that cannot be opened.
@@ -440,15 +403,4 @@ fn prepare(runs_dir: &Path, owners: &Left) -> io::Result<()> {
 fn home() -> String {
     let user = User::from_uid(geteuid()).ok().flatten();
     user.map_or_else(|| "/".into(), |it| it.dir.to_string_lossy().into_owned())
-}
-
-/// The points around the volumes.
-fn volume_points(volumes: Volumes, points: Points) -> VolumePoints {
-    let uses = volumes.clone();
-    let is_used = move |name: VolumeName, id: MountId| {
-        let uses = uses.clone();
-        // What cannot be told is told by the mount itself.
-        async move { uses.is_used(name.as_str(), id.as_str()).await.unwrap_or(false) }.boxed()
-    };
-    drivers::Volumes::new(volumes, points, is_used)
 }

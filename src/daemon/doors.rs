@@ -24,8 +24,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::core::{AddressPoints, Core, NetworkPoints, VolumePoints};
+use super::core::{AddressPoints, Core, NetworkPoints};
 use super::door::Door;
+use super::volumes::VolumePoints;
 use crate::config::{Kind, Kinds};
 use crate::driver::ipam::Ipam;
 
